@@ -1,0 +1,119 @@
+/*
+ * restore - from a replica to a database file, exactly at one transaction, proved
+ *
+ *   restore_plan_make()    decides the exact transaction and which objects are needed (nothing
+ * written) restore_run()          does it; the output appears whole and verified, or not at all
+ *   restore_plan_release()
+ *
+ * Snapshot blocks are fetched in parallel ranges, unpacked, checked against their page digests and
+ * written into a temporary file in the output's folder; log segments are prefetched and applied in
+ * order, the database digest is checked after every transaction from the snapshot's last one on,
+ * and at the end it must be that of the target. Memory is fixed (64 MiB at most) whatever the size;
+ * per-page digests live in an unlinked file (16 bytes a page) in the output's folder.
+ */
+#ifndef SEAWAL_REPLICA_RESTORE_H
+#define SEAWAL_REPLICA_RESTORE_H
+
+#include "base/cancel.h"
+#include "base/error.h"
+#include "replica/replica.h"
+#include "segment/segment.h"
+
+#include <stdint.h>
+
+enum restore_target_kind {
+    RESTORE_NEWEST, /* the newest restorable transaction */
+    RESTORE_TXID,   /* after exactly this transaction */
+    RESTORE_TIME,   /* after the last transaction whose time is not after time_ms */
+};
+
+struct restore_target {
+    enum restore_target_kind kind;
+    uint32_t timeline; /* 0: the newest; its parents are followed */
+    uint64_t txid;
+    int64_t time_ms;
+};
+
+/* One object of the plan and what it gives. */
+struct restore_object {
+    uint32_t timeline;
+    enum segment_kind kind; /* the snapshot comes first, then log segments in order */
+    struct segment_name name;
+    uint64_t size;       /* stored bytes */
+    uint64_t first_txid; /* log: the transactions that are applied; snapshot: the range it holds */
+    uint64_t last_txid;
+};
+
+struct restore_plan {
+    struct replica_position target; /* the exact point */
+    uint32_t newest_timeline;       /* of the replica */
+    struct restore_object *objects; /* owned */
+    size_t object_count;
+    uint64_t total_size; /* stored bytes of all objects */
+};
+#define RESTORE_PLAN_INIT ((struct restore_plan){ 0 })
+#define auto_restore_plan __attribute__((cleanup(restore_plan_release)))
+void restore_plan_release(struct restore_plan *plan);
+
+/*
+ * RC_NOT_FOUND: certainly no such backup or point; the text says what exists (oldest and newest
+ * restorable point). Any other failure: could not tell. RC_CORRUPT: needed objects are missing,
+ * foreign or damaged.
+ */
+must_use rc restore_plan_make(struct restore_plan *ret, struct replica *replica,
+    const struct restore_target *target, struct error *err);
+
+/* The key of OBJECT inside the replica; OUT has REPLICA_KEY_SIZE bytes. */
+enum { REPLICA_KEY_SIZE = 128 };
+void restore_object_key(char *out, const struct restore_object *object);
+
+enum restore_check { RESTORE_CHECK_NONE, RESTORE_CHECK_QUICK, RESTORE_CHECK_FULL };
+
+enum restore_phase {
+    RESTORE_PHASE_SNAPSHOT,
+    RESTORE_PHASE_LOG,
+    RESTORE_PHASE_SYNC,  /* fsync of the file */
+    RESTORE_PHASE_CHECK, /* PRAGMA integrity_check or quick_check */
+};
+
+struct restore_progress {
+    enum restore_phase phase;
+    uint64_t done_size; /* stored bytes fetched and used, of all phases */
+    uint64_t total_size;
+    uint64_t txid; /* RESTORE_PHASE_LOG: applied so far */
+};
+
+/* Called by the thread that called restore_run(), about ten times a second and at each phase. */
+typedef void restore_progress_fn(void *payload, const struct restore_progress *progress);
+
+struct restore_options {
+    const char *output;   /* must not exist, nor its -wal, -shm, -journal; its folder must */
+    unsigned parallelism; /* threads; 0: 4; at most 16 */
+    enum restore_check check;
+    restore_progress_fn *progress; /* may be NULL */
+    void *progress_payload;
+    struct cancel *cancel; /* may be NULL */
+};
+
+struct restore_report {
+    struct replica_position position; /* exactly this point is in the file */
+    uint64_t object_count;            /* fetched */
+    uint64_t received_size;           /* stored bytes fetched */
+    uint64_t transaction_count;       /* applied from the log */
+    uint64_t output_size;             /* bytes of the file */
+};
+
+/*
+ * RC_EXISTS: the output, or a -wal, -shm or -journal of it, is there already; nothing was touched.
+ * RC_NO_SPACE: disk full. RC_CANCELLED. RC_CORRUPT, RC_MISMATCH: the replica's bytes do not give
+ * the target; the text names the object. RC_USAGE: the output's folder is not there. Never
+ * RC_NOT_FOUND. After every failure no file is left. Temporary files
+ * (.<name>.seawal-restore-XXXXXX) that a killed restore of the same output left are removed at the
+ * start.
+ *
+ * Mode of the output: 0644 less the umask; owner and group: those of the folder when run as root.
+ */
+must_use rc restore_run(struct replica *replica, const struct restore_plan *plan,
+    const struct restore_options *options, struct restore_report *ret, struct error *err);
+
+#endif

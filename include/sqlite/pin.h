@@ -1,0 +1,79 @@
+/*
+ * pin - the read transaction that keeps SQLite from overwriting what we have not captured
+ *
+ * SQLite's rules (wal.c): a reader sits in slot 1..4 with a mark, or in slot 0 when everything was
+ * backfilled at its start; a checkpoint copies at most up to the smallest mark, and nothing while
+ * somebody is in slot 0; a writer restarts the log only when everything is backfilled and nobody is
+ * in slots 1..4. DESIGN: the log is never unpinned; pins never stand beyond what is captured.
+ *
+ * A hand-over is the only way a pin moves: the new connection begins its read; the client captures
+ * everything up to the header as it is now; if the old pin may be in slot 0, the checkpoint lock is
+ * taken for a moment, which proves that no checkpointer with a header from before the restart is in
+ * flight; only then the old one ends.
+ *
+ * Nobody is ever waited for while the write lock is held; it is given back after a budget.
+ */
+#ifndef SEAWAL_SQLITE_PIN_H
+#define SEAWAL_SQLITE_PIN_H
+
+#include "base/error.h"
+#include "sqlite/database.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * Who captures. capture() makes everything up to the WAL-index header as it is now safe (in a store
+ * or fsynced in the spool) and tells that header in RET. RC_BUSY: the header is being changed, call
+ * again. Any other failure stops the hand-over and the old pin stays.
+ */
+struct pin_client {
+    rc (*capture)(void *payload, struct wal_index_header *ret, struct error *err);
+    void *payload;
+};
+
+/* The first pin. After it the database's log cannot lose frames. */
+must_use rc pin_hold(struct database *database, struct error *err);
+void pin_drop(struct database *database);
+
+/* Where the pin stands. */
+struct pin_state {
+    bool held;
+    bool in_slot_zero;   /* certainly: the next writer may restart the log */
+    uint32_t frame_mark; /* frames of the log the pin protects up to, as last seen */
+};
+void pin_state_read(const struct database *database, struct pin_state *ret);
+
+/* Move the pin to the newest state. */
+must_use rc pin_advance(
+    struct database *database, const struct pin_client *client, struct error *err);
+
+struct reset_limits {
+    int64_t write_lock_budget_ms; /* how long the write lock may be held; 20 by default */
+    int64_t write_lock_wait_ms;   /* how long it is tried for; never with a queue behind it */
+    uint32_t remainder_frames;    /* frames left that are worth taking the write lock for */
+};
+
+struct reset_report {
+    bool done; /* the pin is in slot 0 and everything is backfilled: the next writer restarts */
+    bool reader_in_the_way;     /* a foreign reader holds an older mark; try later */
+    uint32_t log_frames;        /* frames in the log when it began */
+    uint32_t backfilled_frames; /* when it ended */
+    int64_t write_lock_hold_ns; /* 0: not taken */
+};
+
+/*
+ * Bring the log to the point where the next writer restarts it: PASSIVE checkpoints with hand-overs
+ * between them until few frames are left, files synced beforehand; then the write lock, tried
+ * briefly; capture the rest, hand over, PASSIVE, hand over into slot 0, release. RC_OK with done
+ * false when it had to give up; nothing is lost by that.
+ */
+must_use rc pin_reset(struct database *database, const struct pin_client *client,
+    const struct reset_limits *limits, struct reset_report *ret, struct error *err);
+
+/* After a reset that was done: cut the log file to nothing (TRUNCATE while our only pin is in slot
+ * 0). */
+must_use rc pin_truncate(
+    struct database *database, const struct pin_client *client, bool *ret_done, struct error *err);
+
+#endif

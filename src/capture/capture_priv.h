@@ -1,0 +1,133 @@
+/*
+ * capture_priv - the object behind capture.h, shared by the files of this layer
+ */
+#ifndef SEAWAL_CAPTURE_CAPTURE_PRIV_H
+#define SEAWAL_CAPTURE_CAPTURE_PRIV_H
+
+#include "capture/capture.h"
+#include "checkpoint_policy_priv.h"
+#include "sqlite/database.h"
+#include "sqlite/pin.h"
+#include "state_priv.h"
+
+enum { SEGMENT_TRANSACTION_COUNT_MAX = 65536 };
+
+/*
+ *   IDLE ----- begin, start -----> FOLLOWING ---- a replaced file, a broken map ----> FAILED
+ *
+ * IDLE        nothing is pinned; the state folder says where we are, if it does
+ * FOLLOWING   the pin is held; position, place and digest map agree with the newest segment
+ * FAILED      nothing is trusted but what is on disk
+ */
+enum capture_state { CAPTURE_IDLE, CAPTURE_FOLLOWING, CAPTURE_FAILED, CAPTURE_STATE_COUNT };
+
+struct capture {
+    enum capture_state state;
+    struct database *database;
+    struct state folder; /* folder.now is the position in every state */
+    struct file_mark file_mark;
+    uint32_t file_page_size;
+    bool adopting;
+
+    uint64_t segment_size;
+    int64_t write_lock_budget_ms;
+    struct checkpoint_limits limits;
+    struct checkpoint_history history;
+
+    /* The log's header when it was last captured to its end; valid while FOLLOWING. */
+    struct wal_index_header captured;
+    struct log_place pinned; /* where the pin was when it last moved; not beyond its real place */
+
+    int64_t wall_ms;                   /* of the call in progress */
+    struct capture_sync_report report; /* what was done since the last sync that told it */
+
+    /*
+     * A page's image before a frame was not what the digest map says, or the log does not continue
+     * what was captured: only a resync answers that, and until it succeeded nothing is copied.
+     */
+    bool in_doubt;
+    bool resync_barred;  /* the write lock may be held: nothing of the database's size now */
+    bool doubt_expected; /* catching up after a downtime: the file may be ahead of the log */
+
+    /* Two pages: the image that is looked at, and the base of a difference. */
+    uint8_t *page;
+    uint8_t *base;
+};
+
+static inline struct capture_position *capture_now(struct capture *capture)
+{
+    return &capture->folder.now.position;
+}
+
+static inline struct log_place *capture_place(struct capture *capture)
+{
+    return &capture->folder.now.place;
+}
+
+void capture_move(struct capture *capture, enum capture_state next);
+
+/* Everything up to the header as it is now, in fsynced segments; RET is that header. */
+must_use rc capture_follow(
+    struct capture *capture, struct wal_index_header *ret, struct error *err);
+
+/* The same as a client of pin.h. */
+struct pin_client capture_pin_client(struct capture *capture);
+
+/* Take note of where the pin stands after it moved. */
+void capture_note_pin(struct capture *capture);
+
+/* The header, asked for again a bounded number of times while somebody changes it. */
+must_use rc capture_read_header(
+    struct capture *capture, struct wal_index_header *ret, struct error *err);
+
+/* ---- image.c */
+
+/* What HEADER says is the place at its end. */
+struct log_place log_place_of(const struct wal_index_header *header);
+bool log_place_same_log(const struct log_place *place, const struct wal_index_header *header);
+
+/* A reader's view of the database: the log up to PLACE over the file. */
+struct image_view {
+    struct log_place place;
+    uint32_t backfilled; /* frames that were in the file when the view was opened */
+};
+
+/* The view of HEADER, which is the present one. The pin must protect it as long as it is used. */
+must_use rc image_view_open(struct capture *capture, struct image_view *ret,
+    struct wal_index_header *header, struct error *err);
+
+/* The page as SQLite would read it there. */
+must_use rc image_read(struct capture *capture, const struct image_view *view, uint32_t pgno,
+    uint8_t *out, struct error *err);
+
+/*
+ * The page as of PLACE that has the digest which the map knows for it. RC_MISMATCH: neither the log
+ * nor the file has that image.
+ */
+must_use rc image_read_known(struct capture *capture, const struct log_place *place, uint32_t pgno,
+    uint8_t *out, struct error *err);
+
+/* ---- freelist.c */
+
+/* Whether PGNO is a free page without content at the captured place. */
+must_use rc freelist_has(struct capture *capture, uint32_t pgno, bool *ret, struct error *err);
+
+/* ---- log_copy.c */
+
+/*
+ * Segments of the frames behind the captured place up to HEADER. RC_MISMATCH: the log does not
+ * continue there. Whole segments that were finished before a failure stay, and the position with
+ * them.
+ */
+must_use rc log_copy_run(
+    struct capture *capture, const struct wal_index_header *header, struct error *err);
+
+/* ---- resync.c */
+
+/*
+ * One resync transaction of the pages that differ from the map; none when none differs. RET is the
+ * header as of which it was.
+ */
+must_use rc resync_run(struct capture *capture, struct wal_index_header *ret, struct error *err);
+
+#endif

@@ -1,0 +1,81 @@
+/*
+ * checkpoint_policy - pure decisions about the pin and the log
+ */
+#include "checkpoint_policy_priv.h"
+
+#include <assert.h>
+
+enum {
+    ADVANCE_FRAME_COUNT = 250,    /* a hand-over costs some 50 us */
+    ADVANCE_INTERVAL_MS = 1000,   /* a quiet log is left with the pin at its end */
+    RESET_INTERVAL_MS = 100,      /* at most this often, however fast the log grows */
+    RESET_BACKOFF_MS = 50,        /* doubles with every failure ... */
+    RESET_BACKOFF_MS_MAX = 5000,  /* ... up to here: the log falls this soon after a reader ends */
+    TRUNCATE_INTERVAL_MS = 10000, /* the file system's work is not free either */
+};
+
+/* The next writer restarts the log; there is nothing left to do for a reset. */
+static bool checkpoint_is_reset(const struct checkpoint_facts *facts)
+{
+    return facts->pin_in_slot_zero && facts->unpinned_frames == 0;
+}
+
+static bool checkpoint_wants_reset(
+    const struct checkpoint_facts *facts, const struct checkpoint_limits *limits)
+{
+    if (facts->log_frame_count == 0 || checkpoint_is_reset(facts))
+        return false;
+    return facts->log_frame_count >= limits->reset_frame_count ||
+           facts->log_file_size >= limits->truncate_size;
+}
+
+static bool checkpoint_wants_advance(
+    const struct checkpoint_facts *facts, const struct checkpoint_history *history)
+{
+    if (facts->unpinned_frames == 0)
+        return false;
+    return facts->pin_in_slot_zero || facts->unpinned_frames >= ADVANCE_FRAME_COUNT ||
+           facts->now_ms - history->last_advance_ms >= ADVANCE_INTERVAL_MS;
+}
+
+enum checkpoint_choice checkpoint_choose(const struct checkpoint_facts *facts,
+    const struct checkpoint_limits *limits, const struct checkpoint_history *history)
+{
+    assert(limits->reset_frame_count > 0);
+    assert(limits->truncate_size > 0);
+
+    if (checkpoint_is_reset(facts) && facts->log_file_size >= limits->truncate_size &&
+        facts->now_ms >= history->next_truncate_ms)
+        return CHECKPOINT_TRUNCATE;
+    if (checkpoint_wants_reset(facts, limits) && facts->now_ms >= history->next_reset_ms)
+        return CHECKPOINT_RESET;
+    return checkpoint_wants_advance(facts, history) ? CHECKPOINT_ADVANCE : CHECKPOINT_NOTHING;
+}
+
+void checkpoint_note_advance(struct checkpoint_history *history, int64_t now_ms)
+{
+    history->last_advance_ms = now_ms;
+}
+
+void checkpoint_note_reset(struct checkpoint_history *history, int64_t now_ms, bool done)
+{
+    int64_t delay_ms = RESET_INTERVAL_MS;
+
+    if (done) {
+        history->failure_count = 0;
+    } else {
+        delay_ms = RESET_BACKOFF_MS;
+        for (unsigned n = 0; n < history->failure_count && delay_ms < RESET_BACKOFF_MS_MAX; n++)
+            delay_ms *= 2;
+        if (delay_ms > RESET_BACKOFF_MS_MAX)
+            delay_ms = RESET_BACKOFF_MS_MAX;
+        history->failure_count++;
+    }
+    history->next_reset_ms = now_ms + delay_ms;
+    history->last_advance_ms = now_ms; /* a reset hands over on its way */
+}
+
+void checkpoint_note_truncate(struct checkpoint_history *history, int64_t now_ms)
+{
+    history->next_truncate_ms = now_ms + TRUNCATE_INTERVAL_MS;
+}

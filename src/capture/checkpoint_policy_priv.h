@@ -1,0 +1,54 @@
+/*
+ * checkpoint_policy - when the pin moves and when the log is reset; facts in, decision out
+ *
+ *   advance    the pin stands where the newest capture is, so that the application's own
+ * checkpoints can copy behind us. At once when the pin is in slot 0 and the log has frames again,
+ *              since slot 0 stops every checkpoint.
+ *   reset      the log is long enough that it is worth the write lock for a moment; with back-off
+ * when a foreign reader or a busy lock was in the way. truncate   the log was reset, and its file
+ * is larger than it should stay.
+ */
+#ifndef SEAWAL_CAPTURE_CHECKPOINT_POLICY_PRIV_H
+#define SEAWAL_CAPTURE_CHECKPOINT_POLICY_PRIV_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum checkpoint_choice {
+    CHECKPOINT_NOTHING,
+    CHECKPOINT_ADVANCE,
+    CHECKPOINT_RESET,
+    CHECKPOINT_TRUNCATE,
+    CHECKPOINT_CHOICE_COUNT,
+};
+
+struct checkpoint_limits {
+    uint32_t reset_frame_count;
+    uint64_t truncate_size;
+};
+
+/* What was tried before; kept by the caller, changed by checkpoint_note_*(). */
+struct checkpoint_history {
+    int64_t last_advance_ms;
+    int64_t next_reset_ms;
+    int64_t next_truncate_ms;
+    unsigned failure_count; /* resets in a row that did not come to an end */
+};
+
+struct checkpoint_facts {
+    int64_t now_ms;           /* monotonic */
+    bool pin_in_slot_zero;    /* certainly */
+    uint32_t unpinned_frames; /* captured frames behind the place where the pin stands */
+    uint32_t log_frame_count;
+    uint64_t log_file_size;
+};
+
+/* The caller has just captured what was committed. */
+enum checkpoint_choice checkpoint_choose(const struct checkpoint_facts *facts,
+    const struct checkpoint_limits *limits, const struct checkpoint_history *history);
+
+void checkpoint_note_advance(struct checkpoint_history *history, int64_t now_ms);
+void checkpoint_note_reset(struct checkpoint_history *history, int64_t now_ms, bool done);
+void checkpoint_note_truncate(struct checkpoint_history *history, int64_t now_ms);
+
+#endif

@@ -1,0 +1,159 @@
+/*
+ * state - the state folder: layout, lock, and what it says on open
+ */
+#include "state_priv.h"
+
+#include "base/alloc.h"
+#include "base/fs.h"
+#include "base/lock_file.h"
+#include "base/path.h"
+#include "base/pending_file.h"
+#include "base/text.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+static rc state_default_folder(char **ret, const char *database_path, struct error *err)
+{
+    auto_free char *resolved = NULL;
+
+    /* Resolved, so that two names of one file find the same folder and its lock. */
+    TRY(path_resolve(&resolved, database_path, err));
+    auto_free char *parent = path_parent(resolved);
+    auto_free char *name = text_format(".%s-seawal", path_name(resolved));
+    *ret = path_join(parent, name);
+    return RC_OK;
+}
+
+rc state_open(struct state *state, const char *database_path, const char *folder, struct error *err)
+{
+    assert(state->lock_fd < 0);
+
+    if (folder != NULL)
+        state->folder = text_copy(folder);
+    else
+        TRY(state_default_folder(&state->folder, database_path, err));
+    state->spool = path_join(state->folder, "spool");
+    state->position_path = path_join(state->folder, "position");
+    auto_free char *lock_path = path_join(state->folder, "lock");
+
+    TRY_AS(err, fs_make_folders(state->folder, 0700, err), "state folder");
+    TRY_AS(err, lock_file_open(&state->lock_fd, lock_path, err), "state folder");
+    TRY(pending_file_sweep(state->folder, err));
+    TRY(segment_dir_prepare(state->spool, err));
+    return digest_map_open(&state->map, state->folder, err);
+}
+
+void state_release(struct state *state)
+{
+    digest_map_close(state->map);
+    if (state->lock_fd >= 0)
+        lock_file_close(state->lock_fd);
+    free(state->folder);
+    free(state->spool);
+    free(state->position_path);
+    *state = STATE_INIT;
+}
+
+/*
+ * Segments follow each other without a gap; only the transaction that a begin made has no segment,
+ * since a snapshot is its content.
+ */
+static rc state_check_spool(const struct state *state, const struct segment_list *list,
+    uint64_t origin_txid, struct error *err)
+{
+    for (size_t index = 1; index < list->count; index++) {
+        uint64_t after = list->entries[index - 1].name.max_txid + 1;
+        uint64_t next = list->entries[index].name.min_txid;
+
+        if (next == after || (after == origin_txid && next == origin_txid + 1))
+            continue;
+        FAIL(err, RC_CORRUPT,
+            "spool '%s': transactions %llu to %llu are missing; move the folder '%s' away to "
+            "continue from the replica",
+            state->spool, (unsigned long long)after, (unsigned long long)next - 1, state->folder);
+    }
+    return RC_OK;
+}
+
+/* The newer of the position file and the newest segment; a zero txid when there is neither. */
+static rc state_load_position(struct state *state, struct error *err)
+{
+    auto_segment_list struct segment_list list = SEGMENT_LIST_INIT;
+    struct position_file found = { 0 };
+
+    rc result = position_file_read(&found, state->position_path, err);
+    if (result != RC_OK && result != RC_NOT_FOUND)
+        return result;
+
+    TRY(segment_dir_list(&list, state->spool, err));
+    TRY(state_check_spool(state, &list, found.origin_txid, err));
+    if (list.count > 0) {
+        const struct segment_name *newest = &list.entries[list.count - 1].name;
+        if (newest->max_txid > found.position.txid)
+            TRY_AS(err,
+                position_from_segment(&found.position, &found.place, state->spool, newest, err),
+                "newest segment in '%s'", state->spool);
+    }
+    state->now = found;
+    return RC_OK;
+}
+
+/* Whether the map agrees with the position, after a segment that never appeared was taken back. */
+static rc state_check_map(struct state *state, bool *ret, struct error *err)
+{
+    const struct capture_position *position = &state->now.position;
+    uint64_t sum = 0;
+
+    *ret = false;
+    if (!digest_map_belongs(state->map, &position->database_id, position->page_size))
+        return RC_OK;
+    TRY(digest_map_recover(state->map, position->txid, err));
+    *ret = digest_map_sum(state->map, position->page_count, &sum) && sum == position->digest;
+    return RC_OK;
+}
+
+rc state_load(
+    struct state *state, const struct file_mark *mark, uint32_t page_size, struct error *err)
+{
+    bool agrees = false;
+
+    TRY(state_load_position(state, err));
+    state->kind = CAPTURE_STATE_NONE;
+    if (state->now.position.txid == 0)
+        return RC_OK;
+
+    TRY(state_check_map(state, &agrees, err));
+    if (state->now.position.page_size != page_size)
+        state->kind = CAPTURE_STATE_REPLACED;
+    else if (!agrees)
+        state->kind = CAPTURE_STATE_DAMAGED;
+    else if (!file_mark_same(&state->now.file, mark))
+        state->kind = CAPTURE_STATE_REPLACED;
+    else
+        state->kind = CAPTURE_STATE_POSITION;
+    return RC_OK;
+}
+
+rc state_write_position(struct state *state, struct error *err)
+{
+    return position_file_write(state->position_path, &state->now, err);
+}
+
+rc state_forget(struct state *state, const struct database_id *id, uint32_t page_size,
+    bool keep_spool, struct error *err)
+{
+    auto_segment_list struct segment_list list = SEGMENT_LIST_INIT;
+
+    if (!keep_spool) {
+        /* Oldest first: what is left after a crash is contiguous and still ends in the position. */
+        TRY(segment_dir_list(&list, state->spool, err));
+        for (size_t index = 0; index < list.count; index++)
+            TRY(segment_dir_remove(state->spool, &list.entries[index].name, err));
+    }
+    TRY(fs_remove(state->position_path, err));
+    TRY(digest_map_reset(state->map, id, page_size, err));
+    state->kind = CAPTURE_STATE_NONE;
+    state->now = (struct position_file){ 0 };
+    return RC_OK;
+}

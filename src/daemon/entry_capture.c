@@ -1,0 +1,170 @@
+/*
+ * entry_capture - one round of capturing: what is committed becomes segments in the spool
+ *
+ * The watch is armed before the database is looked at: a commit before that is captured now, a
+ * later one wakes the watcher. So between two rounds nothing happens unless something was written.
+ */
+#include "entry_priv.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+enum {
+    ENTRY_SETTLE_MS = 1000, /* after the last commit of a burst: move the pin on, checkpoint */
+    ENTRY_READER_RETRY_MS = 1000, /* a foreign reader kept the log from being reset */
+    ENTRY_RESET_RETRY_MS = 50,    /* the application was too fast for a reset */
+    ENTRY_LOG_GROWTH_FACTOR = 4,  /* the log may grow to this many times the checkpoint threshold */
+    ENTRY_ROUND_MS_MIN = 10,
+    ENTRY_BUSY_RETRY_MS = 20,
+    ENTRY_ROOM_RETRY_MS = 1000, /* disk full */
+    ENTRY_REOPEN_FIRST_MS = 250,
+    ENTRY_REOPEN_MAX_MS = 30 * 1000,
+};
+
+struct entry_round {
+    struct capture_sync_report sync;
+    struct capture_maintain_report maintain;
+};
+
+static rc entry_round_run(
+    struct entry *entry, struct capture *capture, struct entry_round *round, struct error *err)
+{
+    TRY(capture_sync(capture, clock_wall_ms(), &round->sync, err));
+    entry_note_position(entry, capture_position(capture));
+    rc maintained =
+        capture_maintain(capture, clock_monotonic_ms(), clock_wall_ms(), &round->maintain, err);
+    entry_note_position(entry, capture_position(capture));
+    return maintained;
+}
+
+static void entry_round_log(const struct entry *entry, const struct entry_round *round)
+{
+    if (round->sync.resynced)
+        log_event(LOG_WARN, "resynced", "db", entry->config->path, "pages",
+            log_u64(round->sync.resync_page_count), NULL);
+    if (round->sync.transaction_count > 0)
+        log_event(LOG_DEBUG, "captured", "db", entry->config->path, "transactions",
+            log_u64(round->sync.transaction_count), "frames", log_u64(round->sync.frame_count),
+            "bytes", log_u64(round->sync.stored_size), NULL);
+    if (round->maintain.reset_tried)
+        log_event(LOG_DEBUG, "checkpoint", "db", entry->config->path, "reset",
+            round->maintain.reset_done ? "yes" : "no", "reader_in_the_way",
+            round->maintain.reader_in_the_way ? "yes" : "no", "write_lock_us",
+            log_i64(round->maintain.write_lock_hold_ns / 1000), NULL);
+}
+
+static int64_t smaller_ms(int64_t left, int64_t right)
+{
+    return left < right ? left : right;
+}
+
+/*
+ * At the rate of the last round, which took in all that was written in ELAPSED_MS, how long until
+ * the log has grown to what a reset should keep it under. A long log slows the application's own
+ * reads.
+ */
+static int64_t entry_round_growth_ms(
+    const struct entry *entry, const struct entry_round *round, int64_t elapsed_ms)
+{
+    uint64_t room = entry->config->min_checkpoint_page_count * ENTRY_LOG_GROWTH_FACTOR;
+
+    if (round->sync.frame_count == 0 || room > INT32_MAX || elapsed_ms > INT32_MAX)
+        return INT32_MAX;
+    int64_t growth_ms = elapsed_ms * (int64_t)room / (int64_t)round->sync.frame_count;
+    return growth_ms > ENTRY_ROUND_MS_MIN ? growth_ms : ENTRY_ROUND_MS_MIN;
+}
+
+/* When to look again although nobody woke us. */
+static int64_t entry_round_next_ms(
+    const struct entry *entry, const struct entry_round *round, bool armed)
+{
+    int64_t check_ms = entry->config->check_interval_ms;
+    int64_t poll_ms = entry->config->sync_interval_ms;
+    int64_t next_ms = check_ms > 0 ? check_ms : INT32_MAX;
+
+    if (round->sync.transaction_count > 0)
+        next_ms = smaller_ms(next_ms, ENTRY_SETTLE_MS);
+    if (round->maintain.reader_in_the_way)
+        next_ms = smaller_ms(next_ms, ENTRY_READER_RETRY_MS);
+    else if (round->maintain.reset_tried && !round->maintain.reset_done)
+        next_ms = smaller_ms(next_ms, ENTRY_RESET_RETRY_MS);
+    if (!armed)
+        next_ms = smaller_ms(next_ms, poll_ms > 0 ? poll_ms : ENTRY_BUSY_RETRY_MS);
+    return next_ms;
+}
+
+static void entry_capture_done(struct entry *entry, const struct entry_round *round, bool armed)
+{
+    int64_t now_ms = clock_monotonic_ms();
+
+    trouble_clear(&entry->capture_trouble, entry->config->path);
+    pthread_mutex_lock(&entry->mu);
+    int64_t elapsed_ms = now_ms - entry->last_sync_ms;
+    entry->last_sync_ms = now_ms;
+    entry->sync_count++;
+    entry->in_slot_zero = round->maintain.pin_in_slot_zero;
+    if (!entry->draining)
+        entry->refusal = (struct error){ 0 };
+    pthread_mutex_unlock(&entry->mu);
+
+    entry_round_log(entry, round);
+    if (round->sync.segment_count > 0)
+        scheduler_at(entry->context->scheduler, &entry->upload_job, 0);
+    int64_t next_ms = smaller_ms(
+        entry_round_next_ms(entry, round, armed), entry_round_growth_ms(entry, round, elapsed_ms));
+    scheduler_at(entry->context->scheduler, &entry->capture_job, now_ms + next_ms);
+}
+
+/*
+ * Busy and a full disk leave the capture and its pin as they are; whatever else happened is
+ * answered by opening again, where continuity is proved or the difference found by digest.
+ */
+static void entry_capture_failed(struct entry *entry, const struct error *err)
+{
+    int64_t now_ms = clock_monotonic_ms();
+
+    pthread_mutex_lock(&entry->mu);
+    if (err->code != RC_BUSY)
+        entry->refusal = *err;
+    pthread_mutex_unlock(&entry->mu);
+
+    if (err->code == RC_BUSY) {
+        scheduler_at(entry->context->scheduler, &entry->capture_job, now_ms + ENTRY_BUSY_RETRY_MS);
+        return;
+    }
+    if (err->code == RC_NO_SPACE) {
+        trouble_note(&entry->capture_trouble, entry->config->path, err, ENTRY_ROOM_RETRY_MS);
+        scheduler_at(entry->context->scheduler, &entry->capture_job, now_ms + ENTRY_ROOM_RETRY_MS);
+        return;
+    }
+
+    int64_t wait_ms =
+        trouble_backoff_ms(&entry->capture_trouble, ENTRY_REOPEN_FIRST_MS, ENTRY_REOPEN_MAX_MS);
+    trouble_note(&entry->capture_trouble, entry->config->path, err, wait_ms);
+    entry_reopen(entry, err->code == RC_MISMATCH ? 0 : wait_ms);
+}
+
+void entry_capture_run(void *payload)
+{
+    struct entry *entry = payload;
+    struct entry_round round = { 0 };
+    struct error err = { 0 };
+
+    pthread_mutex_lock(&entry->mu);
+    entry->log_written = false;
+    pthread_mutex_unlock(&entry->mu);
+
+    pthread_mutex_lock(&entry->capture_mu);
+    if (entry->capture == NULL) {
+        pthread_mutex_unlock(&entry->capture_mu);
+        return;
+    }
+    bool armed = watch_log_arm(entry->context->watch, &entry->target);
+    rc captured = entry_round_run(entry, entry->capture, &round, &err);
+    pthread_mutex_unlock(&entry->capture_mu);
+
+    if (captured == RC_OK)
+        entry_capture_done(entry, &round, armed);
+    else
+        entry_capture_failed(entry, &err);
+}

@@ -1,0 +1,148 @@
+/*
+ * entry - what the daemon knows of one database, and the works that carry it
+ *
+ *              entry_open: capture_open, and what replica and state folder say to each other
+ *    WAITING ------------------------------------------------------------> FOLLOWING
+ *       ^    <------------------------------------------------------------     |
+ *       |        a foreign sign that needs a new start, an error               |
+ *       +--- retried with back-off                                             |
+ *                                                                              v
+ *    REFUSED     an operator must decide (unrelated database, another writer): no retry
+ *
+ * Works: open and upload run in the upload pool since they wait for the network, capture in the
+ * capture pool, snapshot in the snapshot pool. capture_mu is held while the capture object is used,
+ * never while the network is waited for. Order: replica_mu, capture_mu, mu.
+ */
+#ifndef SEAWAL_DAEMON_ENTRY_PRIV_H
+#define SEAWAL_DAEMON_ENTRY_PRIV_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/cancel.h"
+#include "base/error.h"
+#include "capture/capture.h"
+#include "config/config.h"
+#include "replica/replica.h"
+#include "replica/upload.h"
+#include "scheduler_priv.h"
+#include "store/store.h"
+#include "trouble_priv.h"
+#include "watch_priv.h"
+
+/* What all entries share; set before the first work runs. */
+struct entry_context {
+    struct scheduler *scheduler;
+    struct pool *capture_pool;
+    struct pool *upload_pool;
+    struct pool *snapshot_pool;
+    struct watch *watch;
+    struct cancel *cancel;
+    atomic_size_t refused_count; /* entries that wait for an operator */
+    bool once;
+    bool new_timeline;
+};
+
+enum entry_state { ENTRY_WAITING, ENTRY_FOLLOWING, ENTRY_REFUSED };
+
+struct entry {
+    struct entry_context *context;
+    const struct db_config *config;
+    char *log_path;
+    struct store *store;
+    struct replica *replica;
+    struct watch_target target;
+
+    struct job open_job;
+    struct job capture_job;
+    struct job upload_job;
+    struct job snapshot_job;
+    struct trouble open_trouble;     /* open work only */
+    struct trouble capture_trouble;  /* capture work only */
+    struct trouble upload_trouble;   /* upload work only */
+    struct trouble snapshot_trouble; /* snapshot work only */
+
+    pthread_mutex_t capture_mu;
+    struct capture *capture; /* NULL unless FOLLOWING; guarded by capture_mu */
+    uint64_t generation; /* counts opens, so that a snapshot sees a change; guarded by capture_mu */
+
+    pthread_mutex_t replica_mu; /* held by the open and the upload work as a whole, nobody else */
+    struct uploader *uploader;  /* guarded by replica_mu */
+    uint64_t written_durable;   /* guarded by replica_mu: what the durable file says */
+    int64_t fence_due_ms; /* guarded by replica_mu: when to look for other writers; monotonic */
+    bool fence_wanted;    /* guarded by replica_mu: something was stored unlooked */
+    char *state_dir;      /* guarded by replica_mu */
+    char *spool_dir;      /* guarded by replica_mu */
+
+    pthread_mutex_t mu;
+    enum entry_state state;    /* guarded by mu */
+    bool draining;             /* guarded by mu: TERM or once: make all durable soon */
+    bool attached;             /* guarded by mu: the replica was looked at since the last open */
+    bool uploading;            /* guarded by mu */
+    bool log_written;          /* guarded by mu: since the last capture */
+    bool in_slot_zero;         /* guarded by mu: the pin stops every checkpoint until it moves */
+    bool snapshot_wanted;      /* guarded by mu */
+    uint64_t sync_count;       /* guarded by mu: captures since the last open */
+    uint64_t drain_sync_count; /* guarded by mu: sync_count that draining waits for */
+    uint32_t wanted_timeline;  /* guarded by mu: claimed for the next open; 0: none */
+    uint32_t timeline;         /* guarded by mu: new segments are made in it */
+    struct capture_position captured; /* guarded by mu */
+    struct replica_position durable;  /* guarded by mu: log in the store up to here */
+    uint64_t snapshot_done_count;     /* guarded by mu: stored by this process */
+    uint64_t restorable_from; /* guarded by mu: a stored snapshot is usable from here; 0: none */
+    uint64_t snapshot_size;   /* guarded by mu: of the newest one, stored bytes */
+    int64_t snapshot_time_ms; /* guarded by mu: wall clock when it began */
+    uint64_t log_size;        /* guarded by mu: stored bytes of log behind it */
+    int64_t last_sync_ms;     /* guarded by mu; monotonic */
+    struct error refusal;     /* guarded by mu: why REFUSED, or the last failure */
+};
+
+must_use rc entry_new(struct entry **ret, struct entry_context *context,
+    const struct db_config *config, struct error *err);
+void entry_free(struct entry *entry);
+
+/* Begin: the open work is due. */
+void entry_start(struct entry *entry);
+
+/* From now on everything captured is to become durable soon; one more sync is made. */
+void entry_drain(struct entry *entry);
+
+/* How a drain stands. */
+enum entry_settlement {
+    ENTRY_UNSETTLED, /* in progress */
+    ENTRY_SETTLED,   /* everything committed when the drain began is durable and restorable */
+    ENTRY_LOST,      /* it failed in a way that waiting does not mend; RET_ERR says how */
+};
+enum entry_settlement entry_settlement(struct entry *entry, struct error *ret_err);
+
+/* The transaction up to which the replica restores everything; 0: nothing yet. */
+uint64_t entry_durable_txid(struct entry *entry);
+
+/* ---- shared by the entry_*.c files */
+
+void entry_open_run(void *payload);
+void entry_capture_run(void *payload);
+void entry_upload_run(void *payload);
+void entry_snapshot_run(void *payload);
+
+/* Give the capture object up; the open work is due in DELAY_MS. */
+void entry_reopen(struct entry *entry, int64_t delay_ms);
+
+/* No retry: an operator must decide. */
+void entry_refuse(struct entry *entry, const struct error *err);
+
+/*
+ * A new timeline behind PARENT. CONTINUES: its log goes on from there; else it begins with a
+ * snapshot and pages of PAGE_SIZE bytes.
+ */
+must_use rc entry_claim(struct entry *entry, const struct replica_position *parent,
+    uint32_t page_size, bool continues, uint32_t *ret, struct error *err);
+
+void entry_note_position(struct entry *entry, const struct capture_position *position);
+void entry_want_snapshot(struct entry *entry);
+struct replica_position replica_position_of(const struct capture_position *position);
+struct capture_position capture_position_of(const struct replica_position *position);
+
+#endif

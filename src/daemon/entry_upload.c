@@ -1,0 +1,344 @@
+/*
+ * entry_upload - from the spool into the replica, and what becomes durable by it
+ *
+ * After every open the replica is looked at once ("attach"): it must hold this history, nobody must
+ * have gone on with it, and it tells from where on segments are missing. Then the spool is drained
+ * whenever capture made segments. An outage costs nothing but lag: the spool keeps what is not
+ * stored.
+ */
+#include "entry_priv.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/path.h"
+#include "segment/dir.h"
+#include "segment/reader.h"
+
+enum {
+    ENTRY_UPLOAD_RETRY_FIRST_MS = 500,
+    ENTRY_UPLOAD_RETRY_MAX_MS = 30 * 1000,
+    ENTRY_SNAPSHOT_LOG_SIZE_MIN = 4 * 1024 * 1024, /* below, a new snapshot saves nothing */
+    ENTRY_DURABLE_FILE_SIZE = 128,
+    ENTRY_FENCE_INTERVAL_MS = 10 * 1000,
+};
+
+/* What the spool needs before its first segment; the captured position when it is empty. */
+static rc entry_spool_base(const char *spool_dir, const struct capture_position *captured,
+    struct replica_position *ret, struct error *err)
+{
+    auto_segment_list struct segment_list list = SEGMENT_LIST_INIT;
+    TRY(segment_dir_list(&list, spool_dir, err));
+    *ret = replica_position_of(captured);
+    if (list.count == 0)
+        return RC_OK;
+
+    struct segment_file file;
+    struct segment_reader *reader = NULL;
+    TRY(segment_dir_open(&file, spool_dir, &list.entries[0].name, err));
+    rc opened = segment_reader_open(&reader, file.source, err);
+    if (opened == RC_OK) {
+        const struct segment_identity *identity = segment_reader_identity(reader);
+        ret->txid = identity->min_txid - 1;
+        ret->digest = identity->parent_digest;
+        ret->page_count = identity->parent_page_count;
+        ret->timeline = identity->timeline;
+        segment_reader_free(reader);
+    }
+    segment_dir_close(&file);
+    return opened;
+}
+
+/* The replica is empty although we have a history: it was emptied, or the bucket is new. */
+static rc entry_create_again(
+    struct entry *entry, const struct capture_position *captured, struct error *err)
+{
+    char writer[REPLICA_WRITER_SIZE];
+    replica_writer_name(writer);
+    struct replica_create_options create = {
+        .database_id = captured->database_id,
+        .page_size = captured->page_size,
+        .timeline = captured->timeline,
+        .writer = writer,
+        .time_ms = clock_wall_ms(),
+    };
+    struct database_id id;
+
+    TRY(replica_create(entry->replica, &create, &id, err));
+    log_event(LOG_WARN, "the replica is empty: it begins again with a snapshot", "db",
+        entry->config->path, "replica", replica_name(entry->replica), NULL);
+    return RC_OK;
+}
+
+/* Go on in a timeline of our own, from the local position. RC_CANCELLED: opened again for that. */
+static rc entry_depart(struct entry *entry, const struct capture_position *captured,
+    const char *why, struct error *err)
+{
+    struct replica_position parent = replica_position_of(captured);
+    uint32_t timeline = 0;
+
+    log_event(
+        LOG_WARN, "departing from this timeline", "db", entry->config->path, "why", why, NULL);
+    TRY(entry_claim(entry, &parent, captured->page_size, true, &timeline, err));
+    pthread_mutex_lock(&entry->mu);
+    entry->wanted_timeline = timeline;
+    pthread_mutex_unlock(&entry->mu);
+    entry_reopen(entry, 0);
+    FAIL(err, RC_CANCELLED, "opened again in timeline %u", timeline);
+}
+
+/* Whether what the replica says and what we hold are one history that only we continue. */
+static rc entry_compare_history(struct entry *entry, const struct capture_position *captured,
+    const struct replica_info *info, struct error *err)
+{
+    pthread_mutex_lock(&entry->mu);
+    uint32_t timeline = entry->timeline;
+    pthread_mutex_unlock(&entry->mu);
+
+    if (memcmp(&info->database_id, &captured->database_id, sizeof info->database_id) != 0)
+        FAIL(err, RC_MISMATCH,
+            "'%s' holds another database's history; choose another replica path, or remove the state "
+            "folder '%s' if the replica is the right one",
+            replica_name(entry->replica), entry->state_dir);
+    if (info->newest_timeline.timeline > timeline) {
+        if (info->position.timeline > timeline)
+            FAIL(err, RC_MISMATCH,
+                "another process has continued this history in timeline %u (%s), we are in %u; stop "
+                "one of them, then remove the state folder '%s' to go on from the newest",
+                info->newest_timeline.timeline, info->newest_timeline.writer, timeline,
+                entry->state_dir);
+        /* Claimed, and nothing in it: most likely by us, in a run that ended right then. */
+        return entry_depart(entry, captured, "a newer timeline was claimed and not used", err);
+    }
+    if (info->position.timeline == timeline && info->position.txid > captured->txid)
+        return entry_depart(entry, captured, "the local state is older than the replica", err);
+    return RC_OK;
+}
+
+/*
+ * Whether the log in the spool goes on from what the replica can restore. If not, the history or
+ * the timeline began here and its snapshot is not stored yet.
+ */
+static bool entry_continues(
+    const struct replica_position *stored, const struct replica_position *base)
+{
+    if (stored->txid == 0)
+        return false;
+    if (stored->timeline == base->timeline)
+        return stored->txid >= base->txid;
+    return stored->txid == base->txid && stored->digest == base->digest;
+}
+
+static rc entry_attach(struct entry *entry, struct error *err)
+{
+    pthread_mutex_lock(&entry->mu);
+    struct capture_position captured = entry->captured;
+    uint64_t snapshot_done_count = entry->snapshot_done_count;
+    pthread_mutex_unlock(&entry->mu);
+
+    struct replica_info info;
+    rc inspected = replica_inspect(entry->replica, &info, err);
+    if (inspected == RC_NOT_FOUND) {
+        info = (struct replica_info){ 0 };
+        TRY(entry_create_again(entry, &captured, err));
+    } else if (inspected != RC_OK) {
+        return inspected;
+    } else {
+        TRY(entry_compare_history(entry, &captured, &info, err));
+    }
+
+    struct uploader_options options = {
+        .spool_folder = entry->spool_dir,
+        .cancel = entry->context->cancel,
+    };
+    TRY(entry_spool_base(entry->spool_dir, &captured, &options.durable, err));
+    bool restorable = entry_continues(&info.position, &options.durable);
+    if (restorable)
+        options.durable = info.position;
+    uploader_free(entry->uploader);
+    entry->uploader = uploader_new(entry->replica, &options);
+    bool needs_snapshot = info.needs_snapshot || info.position.txid == 0;
+
+    pthread_mutex_lock(&entry->mu);
+    entry->attached = true;
+    entry->durable = options.durable;
+    /* A snapshot that was stored while we looked is newer than what we saw. */
+    bool is_current = entry->snapshot_done_count == snapshot_done_count;
+    if (is_current) {
+        entry->snapshot_wanted = entry->snapshot_wanted || needs_snapshot;
+        entry->restorable_from = needs_snapshot ? 0 : info.position.txid;
+        entry->snapshot_size = info.newest_snapshot_size;
+        entry->snapshot_time_ms = info.newest_snapshot_time_ms;
+        entry->log_size = info.log_size_since_snapshot;
+    }
+    pthread_mutex_unlock(&entry->mu);
+    if (needs_snapshot && is_current)
+        scheduler_at(entry->context->scheduler, &entry->snapshot_job, 0);
+    return RC_OK;
+}
+
+/* What `seawal status` reads while no one may ask the daemon; overwritten in place, never synced.
+ */
+static void entry_write_durable(const struct entry *entry, uint64_t txid, int64_t time_ms)
+{
+    char text[ENTRY_DURABLE_FILE_SIZE];
+    auto_free char *path = path_join(entry->state_dir, "durable");
+    auto_fd int fd = -1;
+    struct error err = { 0 };
+
+    int size =
+        snprintf(text, sizeof text, "{\"txid\": %llu, \"time_ms\": %lld, \"stored_ms\": %lld}",
+            (unsigned long long)txid, (long long)time_ms, (long long)clock_wall_ms());
+    memset(text + size, ' ', sizeof text - (size_t)size - 1);
+    text[sizeof text - 1] = '\n';
+    if (fs_open(&fd, path, O_WRONLY | O_CREAT, 0600, &err) != RC_OK ||
+        fs_write_at(fd, bytes_of(text, sizeof text), 0, &err) != RC_OK)
+        log_error(LOG_DEBUG, &err, "status not written", "db", entry->config->path, NULL);
+}
+
+/*
+ * A new snapshot when the log behind the newest one is larger than a share of it (half by default):
+ * restores stay short and what is uploaded follows what changed. Or by interval, if there was a
+ * change.
+ */
+static bool entry_snapshot_is_due(const struct entry *entry)
+{
+    const struct snapshot_config *config = &entry->config->snapshot;
+
+    if (entry->snapshot_size == 0 || entry->log_size == 0 || entry->draining)
+        return false;
+    if (config->interval_ms > 0 && clock_wall_ms() - entry->snapshot_time_ms >= config->interval_ms)
+        return true;
+    return entry->log_size > ENTRY_SNAPSHOT_LOG_SIZE_MIN &&
+           entry->log_size > entry->snapshot_size / 100 * config->log_percent;
+}
+
+static void entry_note_durable(struct entry *entry, const struct upload_report *report)
+{
+    struct replica_position durable = uploader_durable(entry->uploader);
+
+    pthread_mutex_lock(&entry->mu);
+    entry->durable = durable;
+    entry->log_size += report->stored_size;
+    bool snapshot_is_due = entry_snapshot_is_due(entry) && !entry->snapshot_wanted;
+    pthread_mutex_unlock(&entry->mu);
+
+    uint64_t txid = entry_durable_txid(entry);
+    if (txid > 0 && txid != entry->written_durable) {
+        entry->written_durable = txid;
+        entry_write_durable(entry, txid, durable.time_ms);
+        log_event(LOG_DEBUG, "durable", "db", entry->config->path, "timeline",
+            log_u64(durable.timeline), "txid", log_u64(txid), "segments",
+            log_u64(report->segment_count), "bytes", log_u64(report->stored_size), NULL);
+    }
+    if (snapshot_is_due)
+        entry_want_snapshot(entry);
+}
+
+/*
+ * Somebody who claimed a newer timeline goes on with this history; whatever we store from then on
+ * is only ever restored by asking for our timeline. Looked at now and then while there is something
+ * to store, so that nobody believes for long that a forgotten writer is a backup.
+ */
+static rc entry_check_superseded(struct entry *entry, struct error *err)
+{
+    int64_t now_ms = clock_monotonic_ms();
+    bool superseded = false;
+
+    if (now_ms < entry->fence_due_ms) {
+        entry->fence_wanted = true;
+        return RC_OK;
+    }
+    pthread_mutex_lock(&entry->mu);
+    uint32_t timeline = entry->timeline;
+    pthread_mutex_unlock(&entry->mu);
+    TRY(replica_is_superseded(entry->replica, timeline, &superseded, err));
+    entry->fence_due_ms = now_ms + ENTRY_FENCE_INTERVAL_MS;
+    entry->fence_wanted = false;
+    if (superseded)
+        FAIL(err, RC_MISMATCH,
+            "another process has continued this history in a newer timeline than our %u; stop one of "
+            "them, then remove the state folder '%s' to go on from the newest",
+            timeline, entry->state_dir);
+    return RC_OK;
+}
+
+static rc entry_upload(struct entry *entry, struct error *err)
+{
+    struct upload_report report = { 0 };
+
+    pthread_mutex_lock(&entry->mu);
+    bool attached = entry->attached;
+    pthread_mutex_unlock(&entry->mu);
+    if (!attached)
+        TRY(entry_attach(entry, err));
+    else
+        TRY(entry_check_superseded(entry, err));
+    rc drained = uploader_drain(entry->uploader, &report, err);
+    entry_note_durable(entry, &report);
+    if (entry->fence_wanted)
+        scheduler_at(entry->context->scheduler, &entry->upload_job, entry->fence_due_ms);
+    return drained;
+}
+
+/* True when the work should be done now. */
+static bool entry_upload_enter(struct entry *entry)
+{
+    pthread_mutex_lock(&entry->mu);
+    bool following = entry->state == ENTRY_FOLLOWING;
+    entry->uploading = following;
+    pthread_mutex_unlock(&entry->mu);
+    return following;
+}
+
+/* With a sync interval of 0 the next capture was held back until now. */
+static void entry_upload_leave(struct entry *entry)
+{
+    pthread_mutex_lock(&entry->mu);
+    entry->uploading = false;
+    bool capture_due = entry->log_written && entry->config->sync_interval_ms == 0;
+    pthread_mutex_unlock(&entry->mu);
+    if (capture_due)
+        scheduler_at(entry->context->scheduler, &entry->capture_job, 0);
+}
+
+static void entry_upload_failed(struct entry *entry, const struct error *err)
+{
+    if (err->code == RC_CANCELLED)
+        return;
+    if (err->code == RC_MISMATCH) {
+        entry_refuse(entry, err);
+        return;
+    }
+
+    int64_t wait_ms = trouble_backoff_ms(
+        &entry->upload_trouble, ENTRY_UPLOAD_RETRY_FIRST_MS, ENTRY_UPLOAD_RETRY_MAX_MS);
+    pthread_mutex_lock(&entry->mu);
+    entry->refusal = *err;
+    pthread_mutex_unlock(&entry->mu);
+    trouble_note(&entry->upload_trouble, entry->config->path, err, wait_ms);
+    scheduler_at(entry->context->scheduler, &entry->upload_job, clock_monotonic_ms() + wait_ms);
+}
+
+void entry_upload_run(void *payload)
+{
+    struct entry *entry = payload;
+    struct error err = { 0 };
+
+    if (!entry_upload_enter(entry))
+        return;
+    pthread_mutex_lock(&entry->replica_mu);
+    rc uploaded = entry_upload(entry, &err);
+    pthread_mutex_unlock(&entry->replica_mu);
+    entry_upload_leave(entry);
+    if (uploaded == RC_OK)
+        trouble_clear(&entry->upload_trouble, entry->config->path);
+    else
+        entry_upload_failed(entry, &err);
+}

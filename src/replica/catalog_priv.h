@@ -1,0 +1,139 @@
+/*
+ * catalog - what one listing of a replica says, in memory; and chains of timelines over it
+ *
+ * catalog_load() lists everything once and refuses foreign names. The JSON of a timeline and the
+ * trailer of a snapshot are fetched when they are needed, once each. Everything behind that is
+ * pure: chain_run() and its like read names alone.
+ */
+#ifndef SEAWAL_REPLICA_CATALOG_PRIV_H
+#define SEAWAL_REPLICA_CATALOG_PRIV_H
+
+#include "info_json_priv.h"
+#include "layout_priv.h"
+#include "replica/restore.h"
+#include "segment/dir.h"
+#include "segment/segment.h"
+
+#include <stdbool.h>
+
+struct catalog_snapshot {
+    struct segment_name name; /* min = max: where it began */
+    uint64_t size;
+    bool is_loaded; /* what follows was read from the object */
+    struct segment_identity identity;
+    struct segment_summary summary;
+};
+
+struct catalog_segment {
+    unsigned level; /* 1..9 */
+    struct segment_entry entry;
+};
+
+struct catalog_timeline {
+    uint32_t timeline;
+    bool is_claimed; /* its JSON file was listed */
+    bool is_loaded;  /* info was read from it */
+    struct replica_timeline info;
+    struct catalog_snapshot *snapshots; /* ascending by name */
+    size_t snapshot_count;
+    struct segment_entry *logs; /* level 0, ascending by name */
+    size_t log_count;
+    struct catalog_segment *merged; /* the other levels, in order of their keys */
+    size_t merged_count;
+};
+
+struct catalog {
+    struct replica_header header;
+    struct catalog_timeline *timelines; /* ascending */
+    size_t timeline_count;
+    uint64_t object_count; /* segments */
+    uint64_t object_size;
+    bool has_header;
+    bool is_empty; /* nothing at all was listed */
+};
+#define CATALOG_INIT ((struct catalog){ 0 })
+#define auto_catalog __attribute__((cleanup(catalog_release)))
+void catalog_release(struct catalog *catalog);
+
+/* One listing and seawal.json. RC_NOT_FOUND: certainly nothing there. */
+must_use rc catalog_load(struct catalog *ret, struct store *store, struct error *err);
+
+/* The listing alone, for tests and for catalog_load(): take one more object in. */
+must_use rc catalog_add(
+    struct catalog *catalog, const struct replica_key *key, uint64_t size, struct error *err);
+
+/* Every timeline that has segments must have been claimed. */
+must_use rc catalog_check(const struct catalog *catalog, struct error *err);
+
+/* What timelines/<TIMELINE>.json of the database ID says. */
+must_use rc timeline_fetch(struct replica_timeline *ret, struct store *store, uint32_t timeline,
+    const struct database_id *id, struct error *err);
+
+/* Fetch and check the JSON of the timeline at INDEX unless it was. */
+must_use rc catalog_load_timeline(
+    struct catalog *catalog, struct store *store, size_t index, struct error *err);
+
+/* Fetch and check the trailer of a snapshot unless it was. */
+must_use rc catalog_load_snapshot(struct catalog *catalog, struct store *store,
+    size_t timeline_index, size_t snapshot_index, struct error *err);
+
+/* Index of TIMELINE, or timeline_count. */
+size_t catalog_find(const struct catalog *catalog, uint32_t timeline);
+
+/* ---- chains */
+
+/* The part of a timeline that belongs to a chain: transactions after_txid < txid <= limit_txid. */
+struct chain_span {
+    size_t timeline_index;
+    uint64_t after_txid;
+    uint64_t limit_txid;   /* TXID_MAX for the last span */
+    uint64_t limit_digest; /* of the database at limit_txid, as the child says; last span: 0 */
+    bool own_snapshot;     /* its log does not continue that of the span before */
+};
+
+struct chain {
+    const struct catalog *catalog;
+    struct chain_span *spans; /* oldest timeline first */
+    size_t span_count;
+};
+#define CHAIN_INIT ((struct chain){ 0 })
+#define auto_chain __attribute__((cleanup(chain_release)))
+void chain_release(struct chain *chain);
+
+/* From the oldest parent to the timeline at LEAF_INDEX; all their infos must be loaded (asserted).
+ */
+must_use rc chain_build(
+    struct chain *ret, const struct catalog *catalog, size_t leaf_index, struct error *err);
+
+/* Load the infos along the parents of the timeline at LEAF_INDEX, then build. */
+must_use rc chain_load(struct chain *ret, struct catalog *catalog, struct store *store,
+    size_t leaf_index, struct error *err);
+
+/* How far the log leads on without interruption. */
+struct chain_run {
+    uint64_t end_txid;   /* the last transaction that is reached */
+    size_t end_span;     /* where that is */
+    bool has_hole;       /* more follows later, so something is missing or there twice */
+    uint64_t hole_first; /* missing: first..last; twice: first > last */
+    uint64_t hole_last;
+    size_t segment_count; /* log segments on the way */
+    uint64_t size;        /* their bytes */
+};
+
+/*
+ * From transaction FROM (the first of a snapshot in span SPAN_INDEX) along the log up to UP_TO at
+ * most. When OBJECTS is not NULL it receives run.segment_count objects (from an earlier call with
+ * the same arguments).
+ */
+struct chain_start {
+    size_t span_index;
+    uint64_t from_txid;
+    uint64_t up_to_txid;
+};
+void chain_run(const struct chain *chain, const struct chain_start *start,
+    struct restore_object *objects, struct chain_run *ret);
+
+/* The timeline behind a span. */
+const struct catalog_timeline *chain_timeline(const struct chain *chain, size_t span_index);
+
+#endif

@@ -1,0 +1,82 @@
+/* What the files of this layer share of struct database. */
+#ifndef SEAWAL_SQLITE_DATABASE_PRIV_H
+#define SEAWAL_SQLITE_DATABASE_PRIV_H
+
+#include "conn_priv.h"
+#include "inode_claim_priv.h"
+#include "sqlite/database.h"
+#include "sqlite/pin.h"
+#include "sqlite/wal_format.h"
+
+enum {
+    PIN_CONNECTION_COUNT = 2,
+    PIN_NONE = -1,
+
+    /* How long one of our own statements waits for SQLite's locks while no lock of ours is held. */
+    DATABASE_BUSY_WAIT_MS = 1000,
+};
+
+struct database {
+    char *path; /* absolute, no symbolic links: the name SQLite puts -wal and -shm beside */
+    char *log_path;
+    char *index_path;
+
+    struct inode_claim claim;
+    struct database_file_identity identity;
+    struct database_file_identity log_identity;
+    struct database_file_identity index_identity;
+
+    /* Opened when first needed: an idle database that is pinned has the checkpointer and one pin.
+     */
+    struct conn checkpointer;
+    struct conn locker; /* its statements never run while it holds a lock */
+    struct conn pins[PIN_CONNECTION_COUNT];
+
+    int log_fd;
+    uint32_t page_size; /* cannot change in WAL mode, and our locks keep the mode */
+
+    /* The WAL-index in regions of 32 KiB, as SQLite mapped them; NULL where not asked for yet. */
+    const volatile uint8_t **regions;
+    size_t region_count;
+
+    int64_t busy_until_ms; /* our own statements give up then */
+    bool holds_write_lock; /* no statement of ours may wait, and none can recover the index */
+    int64_t write_lock_until_ns;
+
+    int pin_holder; /* PIN_NONE, or which of pins holds the read transaction */
+    bool pin_maybe_in_slot_zero;
+    bool pin_in_slot_zero;
+    uint32_t pin_frame_mark;
+};
+
+/* Open CONN for DATABASE if it is not open yet. */
+must_use rc database_connect(struct database *database, struct conn *conn, struct error *err);
+
+/* Begin a read transaction, waiting at most WAIT_MS for SQLite's locks. */
+must_use rc database_begin_read(
+    struct database *database, struct conn *conn, int64_t wait_ms, struct error *err);
+
+/* The connection that takes locks, ready to take them. */
+must_use rc database_connect_locker(struct database *database, struct error *err);
+
+/* pin_client.capture, called again while the header is being changed; gives up after a while. */
+must_use rc pin_capture(struct database *database, const struct pin_client *client,
+    struct wal_index_header *ret, struct error *err);
+
+/* Region INDEX of the WAL-index; *RET is NULL when it does not exist (yet). */
+must_use rc wal_index_region(
+    struct database *database, size_t index, const volatile uint8_t **ret, struct error *err);
+
+/* The page number that the WAL-index has for FRAME; 0 when it has none. */
+must_use rc wal_index_pgno_of(
+    struct database *database, uint32_t frame, uint32_t *ret, struct error *err);
+
+/* The header without healing and without waiting; RC_BUSY when it is not consistent right now. */
+must_use rc wal_index_header_try(
+    struct database *database, struct wal_index_header *ret, struct error *err);
+
+/* The log's own header from the log file, checked. RC_NOT_FOUND: the log is empty. */
+must_use rc database_read_log_header(
+    struct database *database, struct wal_header *ret, struct error *err);
+
+#endif

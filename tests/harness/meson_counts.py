@@ -1,0 +1,33 @@
+#!/usr/bin/env python3
+"""Print "passed failed skipped" of a meson test log (meson-logs/testlog.json).
+
+A program that says how many cases it ran (cmocka does) counts as that many, others as one.
+"""
+import json
+import re
+import sys
+
+
+def cases(entry):
+    """(passed, failed, skipped) of one program."""
+    text = entry.get("stdout", "") + entry.get("stderr", "")
+    passed, failed, skipped = (sum(int(number) for number in re.findall(
+        r"^\[  %s\s*\] (\d+) test\(s\)" % word, text, re.M)) for word in ("PASSED", "FAILED", "SKIPPED"))
+    result = entry["result"]
+    if result == "SKIP":
+        return 0, 0, 1
+    if result in ("OK", "EXPECTEDFAIL"):
+        return max(passed, 0 if skipped else 1), 0, skipped
+    return passed, max(failed, 1), skipped
+
+
+def main():
+    totals = [0, 0, 0]
+    with open(sys.argv[1], encoding="utf-8") as lines:
+        for line in lines:
+            totals = [total + more for total, more in zip(totals, cases(json.loads(line)))]
+    print(*totals)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+/*
+ * checkpoint_policy: every decision, from facts alone.
+ */
+#include "../../../src/capture/checkpoint_policy_priv.h"
+
+#include "harness/check.h"
+
+static const struct checkpoint_limits limits = { .reset_frame_count = 1000,
+    .truncate_size = 1 << 20 };
+
+struct policy_case {
+    const char *name;
+    struct checkpoint_facts facts;
+    struct checkpoint_history history;
+    enum checkpoint_choice expected;
+};
+
+static const struct policy_case cases[] = {
+    { "nothing new, short log", { 5000, false, 0, 500, 4096 }, { 0 }, CHECKPOINT_NOTHING },
+    { "empty log", { 5000, true, 0, 0, 0 }, { 0 }, CHECKPOINT_NOTHING },
+    { "a few frames just after the last advance", { 5000, false, 10, 10, 4096 },
+        { .last_advance_ms = 4500 }, CHECKPOINT_NOTHING },
+    { "a few frames a second later", { 5000, false, 10, 10, 4096 }, { .last_advance_ms = 4000 },
+        CHECKPOINT_ADVANCE },
+    { "many frames at once", { 5000, false, 250, 250, 4096 }, { .last_advance_ms = 5000 },
+        CHECKPOINT_ADVANCE },
+    { "slot 0 stops every checkpoint", { 5000, true, 1, 1, 4096 }, { .last_advance_ms = 5000 },
+        CHECKPOINT_ADVANCE },
+    { "one frame short of a reset", { 5000, false, 0, 999, 4096 }, { 0 }, CHECKPOINT_NOTHING },
+    { "long enough for a reset", { 5000, false, 0, 1000, 4096 }, { 0 }, CHECKPOINT_RESET },
+    { "paced", { 5000, false, 0, 1000, 4096 }, { .next_reset_ms = 5001 }, CHECKPOINT_NOTHING },
+    { "paced, but frames are worth an advance", { 5000, false, 300, 1000, 4096 },
+        { .next_reset_ms = 5001, .last_advance_ms = 5000 }, CHECKPOINT_ADVANCE },
+    { "was reset, nobody wrote since", { 5000, true, 0, 1000, 4096 }, { 0 }, CHECKPOINT_NOTHING },
+    { "was reset, and the file is large", { 5000, true, 0, 1000, 1 << 20 }, { 0 },
+        CHECKPOINT_TRUNCATE },
+    { "truncated a moment ago", { 5000, true, 0, 1000, 1 << 20 }, { .next_truncate_ms = 5001 },
+        CHECKPOINT_NOTHING },
+    { "few frames in a large file", { 5000, false, 0, 3, 1 << 20 }, { 0 }, CHECKPOINT_RESET },
+    { "no frames in a large file", { 5000, false, 0, 0, 1 << 20 }, { 0 }, CHECKPOINT_NOTHING },
+};
+
+static void each_case_is_decided_as_written(void **unused)
+{
+    (void)unused;
+    for (size_t index = 0; index < sizeof cases / sizeof cases[0]; index++) {
+        enum checkpoint_choice choice =
+            checkpoint_choose(&cases[index].facts, &limits, &cases[index].history);
+        if (choice != cases[index].expected)
+            fail_msg(
+                "%s: %d, expected %d", cases[index].name, (int)choice, (int)cases[index].expected);
+    }
+}
+
+static void failures_back_off_and_a_success_forgets_them(void **unused)
+{
+    (void)unused;
+    static const int64_t expected[] = { 50, 100, 200, 400, 800, 1600, 3200, 5000, 5000, 5000 };
+    struct checkpoint_history history = { 0 };
+
+    for (size_t index = 0; index < sizeof expected / sizeof expected[0]; index++) {
+        checkpoint_note_reset(&history, 1000, false);
+        assert_int_equal(history.next_reset_ms, 1000 + expected[index]);
+    }
+    for (unsigned n = 0; n < 1000; n++)
+        checkpoint_note_reset(&history, 1000, false);
+    assert_int_equal(history.next_reset_ms, 6000);
+
+    checkpoint_note_reset(&history, 2000, true);
+    assert_int_equal(history.next_reset_ms, 2100);
+    assert_int_equal(history.failure_count, 0);
+    assert_int_equal(history.last_advance_ms, 2000);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_case_is_decided_as_written),
+        cmocka_unit_test(failures_back_off_and_a_success_forgets_them),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,165 @@
+/*
+ * kill -9 of the process that captures, and of the processes that write, at random moments: map and
+ * position agree on every open, the history is contiguous, and at the end it is the source.
+ */
+#include "world.h"
+
+#include "base/alloc.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static unsigned rounds(void)
+{
+    const char *text = getenv("SEAWAL_KILL_ROUNDS");
+
+    return text != NULL ? (unsigned)strtoul(text, NULL, 10) : 200;
+}
+
+/* The process that is killed: captures as fast as it can, in small segments. */
+static int capture_verb(const char *path, uint64_t number, unsigned steps)
+{
+    struct capture_options options = {
+        .path = path,
+        .checkpoint_page_count = 300,
+        .segment_size = 30000,
+    };
+    struct capture *capture = NULL;
+    struct error err = { 0 };
+    struct capture_start_report start;
+    struct capture_sync_report sync;
+    struct capture_maintain_report maintain;
+
+    (void)steps;
+    if (capture_open(&capture, &options, &err) != RC_OK ||
+        capture_start(capture, 1, &start, &err) != RC_OK) {
+        fprintf(stderr, "%s\n", err.text);
+        return 1;
+    }
+    for (int64_t now_ms = 0;; now_ms += 200) {
+        rc result = capture_sync(capture, (int64_t)number + now_ms, &sync, &err);
+        if (result == RC_OK)
+            result = capture_maintain(capture, now_ms, (int64_t)number + now_ms, &maintain, &err);
+        if (result != RC_OK && result != RC_BUSY) {
+            fprintf(stderr, "%s\n", err.text);
+            return 2;
+        }
+    }
+}
+
+static void kill_now(pid_t pid)
+{
+    int status = 0;
+
+    kill(pid, SIGKILL);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    if (!WIFSIGNALED(status))
+        fail_msg("the process ended by itself with status %d", status);
+}
+
+/* What an opener after the kill finds; the rest of what is there is replayed and checked. */
+static void check_after_kill(struct world *world)
+{
+    world_open(world, CAPTURE_STATE_POSITION);
+    uint64_t txid = capture_position(world->capture)->txid;
+    uint64_t digest = capture_position(world->capture)->digest;
+    world_close(world);
+    (void)world_replay(world);
+    assert_int_equal(world->replay.txid, txid);
+    assert_int_equal(world->replay.digest, digest);
+}
+
+static void finish(struct world *world)
+{
+    struct error err = { 0 };
+    struct capture_start_report report;
+
+    world_open(world, CAPTURE_STATE_POSITION);
+    CHECK_OK(capture_start(world->capture, 1, &report, &err));
+    world_step(world);
+    print_message("%llu transactions, %llu of them resyncs\n",
+        (unsigned long long)world->replay.txid, (unsigned long long)world->replay.resync_count);
+    world_close(world);
+    world_sql(world, "PRAGMA wal_checkpoint(TRUNCATE)");
+    world_close_app(world);
+    world_check_file(world);
+}
+
+static void kill_9_of_capture_at_random_moments(void **unused)
+{
+    (void)unused;
+    struct world world = world_new(4096);
+    uint64_t random = 42;
+    pid_t writer = 0;
+
+    world_mix_schema(world.app);
+    world_begin(&world);
+    world_close(&world);
+    for (unsigned round = 0; round < rounds(); round++) {
+        if (round % 20 == 0)
+            writer = world_spawn_writer(&world, round, 1000000);
+        pid_t capture = world_spawn(&world, "capture", 1790000000000 + round * 1000, 0);
+        usleep(5000 + (unsigned)(world_random(&random) % 60000));
+        kill_now(capture);
+        check_after_kill(&world);
+        if (round % 20 == 19)
+            kill_now(writer);
+    }
+    if (rounds() % 20 != 0)
+        kill_now(writer);
+    assert_true(world.replay.txid > rounds());
+    finish(&world);
+    world_free(&world);
+}
+
+/* The writers die instead, also between their frames and the index, and the next opener recovers.
+ */
+static void kill_9_of_writers_while_followed(void **unused)
+{
+    (void)unused;
+    struct world world = world_new(4096);
+    uint64_t random = 43;
+
+    world.options.checkpoint_page_count = 300;
+    world_mix_schema(world.app);
+    world_begin(&world);
+    for (unsigned round = 0; round < rounds(); round++) {
+        pid_t writers[2];
+        for (unsigned n = 0; n < 2; n++)
+            writers[n] = world_spawn_writer(&world, round * 2 + n, 1000000);
+        for (unsigned turn = 0; turn < 5; turn++) {
+            struct error err = { 0 };
+            struct capture_sync_report report;
+            usleep(1000 + (unsigned)(world_random(&random) % 6000));
+            rc result = capture_sync(world.capture, world.wall_ms++, &report, &err);
+            if (result != RC_BUSY)
+                CHECK_OK(result);
+        }
+        kill_now(writers[round % 2]);
+        kill_now(writers[1 - round % 2]);
+        /* An opener that runs the recovery, then we must go on. */
+        world_sql(&world, "SELECT count(*) FROM t");
+        (void)world_sync(&world);
+        (void)world_maintain(&world);
+        (void)world_replay(&world);
+        if (round % 10 == 0)
+            world_check(&world);
+    }
+    world_close(&world);
+    finish(&world);
+    world_free(&world);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(kill_9_of_capture_at_random_moments),
+        cmocka_unit_test(kill_9_of_writers_while_followed),
+    };
+
+    return world_main(argc, argv, tests, array_count(tests), capture_verb);
+}
