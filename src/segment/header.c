@@ -90,6 +90,17 @@ void segment_header_encode(
     assert(ret->size == SEGMENT_HEADER_SIZE_MIN);
 }
 
+uint16_t segment_header_version(struct bytes in)
+{
+    struct cursor cursor = cursor_over(in);
+    struct bytes magic = cursor_bytes(&cursor, SEGMENT_MAGIC_SIZE);
+    uint16_t version = cursor_be16(&cursor);
+
+    bool is_header =
+        !cursor.failed && bytes_equal(magic, bytes_of(SEGMENT_HEADER_MAGIC, SEGMENT_MAGIC_SIZE));
+    return is_header ? version : 0;
+}
+
 rc segment_header_decode(struct segment_header *ret, struct bytes in, struct error *err)
 {
     struct cursor cursor = cursor_over(in);
@@ -105,8 +116,7 @@ rc segment_header_decode(struct segment_header *ret, struct bytes in, struct err
     if (!bytes_equal(magic, bytes_of(SEGMENT_HEADER_MAGIC, SEGMENT_MAGIC_SIZE)))
         FAIL(err, RC_CORRUPT, "not a segment: wrong magic at offset 0");
     if (version != SEGMENT_FORMAT_VERSION)
-        FAIL(err, RC_UNSUPPORTED, "segment format %u; this version reads %d", version,
-            SEGMENT_FORMAT_VERSION);
+        FAIL(err, RC_CORRUPT, "header says segment format %u, trailer does not", version);
     if (key_size > SEGMENT_KEY_SIZE_MAX)
         FAIL(err, RC_CORRUPT, "sealed key is %u bytes, more than %d", key_size,
             SEGMENT_KEY_SIZE_MAX);

@@ -42,6 +42,11 @@ must_use rc segment_identity_decode(
 void segment_header_encode(
     struct buf *out, const struct segment_identity *identity, struct segment_header *ret);
 
+/* The format version that a header at the start of IN, or a trailer at the end of IN, states; 0 if
+ * there is none. Where these stand is the same in every version. */
+uint16_t segment_header_version(struct bytes in);
+uint16_t segment_trailer_version(struct bytes in);
+
 /* IN begins with a header and may be longer. */
 must_use rc segment_header_decode(struct segment_header *ret, struct bytes in, struct error *err);
 

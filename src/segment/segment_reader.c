@@ -103,12 +103,31 @@ rc segment_reader_check_header(struct segment_reader *reader, struct error *err)
     return segment_reader_compare_header(reader, start, err);
 }
 
+/* Another version than ours is believed when header and trailer agree on it: one changed byte must
+ * not make damage look like the work of a newer seawal. */
+static rc segment_reader_check_version(
+    const struct segment_reader *reader, struct bytes trailer, struct error *err)
+{
+    uint16_t version = segment_trailer_version(trailer);
+    if (version == SEGMENT_FORMAT_VERSION)
+        return RC_OK;
+
+    auto_buf struct buf memory = BUF_INIT(SEGMENT_HEADER_SIZE_MIN);
+    struct bytes start;
+    TRY(segment_reader_get(reader, 0, SEGMENT_HEADER_SIZE_MIN, &memory, &start, err));
+    if (version != 0 && segment_header_version(start) == version)
+        FAIL(err, RC_UNSUPPORTED, "segment format %u; this version reads %d", version,
+            SEGMENT_FORMAT_VERSION);
+    return RC_OK;
+}
+
 static rc segment_reader_load(struct segment_reader *reader, struct error *err)
 {
     TRY(segment_reader_read_tail(reader, err));
 
     struct bytes tail = buf_bytes(&reader->tail);
     struct bytes trailer = bytes_part(tail, tail.size - SEGMENT_TRAILER_SIZE, SEGMENT_TRAILER_SIZE);
+    TRY(segment_reader_check_version(reader, trailer, err));
     TRY(segment_trailer_decode(&reader->trailer, trailer, reader->source.size, err));
     TRY(segment_reader_load_directory(reader, err));
     return reader->tail_offset == 0 ? segment_reader_check_header(reader, err) : RC_OK;

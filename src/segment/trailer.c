@@ -81,6 +81,16 @@ void segment_trailer_encode(struct buf *out, const struct segment_trailer *trail
     assert(out->size - start == SEGMENT_TRAILER_SIZE);
 }
 
+uint16_t segment_trailer_version(struct bytes in)
+{
+    assert(in.size == SEGMENT_TRAILER_SIZE);
+
+    const uint8_t *end = in.data + in.size;
+    bool is_trailer =
+        memcmp(end - SEGMENT_MAGIC_SIZE, SEGMENT_TRAILER_MAGIC, SEGMENT_MAGIC_SIZE) == 0;
+    return is_trailer ? get_be16(end - TRAILER_VERSION_BACK) : 0;
+}
+
 /* Magic, version and checksum: whether the rest may be read at all. */
 static rc segment_trailer_check_seal(struct bytes in, struct error *err)
 {
@@ -91,8 +101,7 @@ static rc segment_trailer_check_seal(struct bytes in, struct error *err)
         FAIL(err, RC_CORRUPT, "not a whole segment: wrong magic at the end");
     uint16_t version = get_be16(end - TRAILER_VERSION_BACK);
     if (version != SEGMENT_FORMAT_VERSION)
-        FAIL(err, RC_UNSUPPORTED, "segment format %u; this version reads %d", version,
-            SEGMENT_FORMAT_VERSION);
+        FAIL(err, RC_CORRUPT, "trailer says segment format %u, header does not", version);
     uint16_t size = get_be16(end - TRAILER_VERSION_BACK + 2);
     if (size != SEGMENT_TRAILER_SIZE)
         FAIL(err, RC_CORRUPT, "trailer is %u bytes, must be %d", size, SEGMENT_TRAILER_SIZE);
