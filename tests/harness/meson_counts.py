@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Print "passed failed skipped" of a meson test log (meson-logs/testlog.json).
+"""Print "passed failed skipped" of a meson test log (meson-logs/testlog.json), and to standard error why cases were skipped.
 
-A program that says how many cases it ran (cmocka does) counts as that many, others as one.
+A program that says how many cases it ran (cmocka does) counts as that many, others as one. A case that skips prints
+a line "SKIP: why" before.
 """
 import json
 import re
@@ -25,7 +26,12 @@ def main():
     totals = [0, 0, 0]
     with open(sys.argv[1], encoding="utf-8") as lines:
         for line in lines:
-            totals = [total + more for total, more in zip(totals, cases(json.loads(line)))]
+            entry = json.loads(line)
+            counts = cases(entry)
+            totals = [total + more for total, more in zip(totals, counts)]
+            if counts[2]:
+                reasons = re.findall(r"^SKIP: (.*)", entry.get("stdout", "") + entry.get("stderr", ""), re.M)
+                print(f"skipped in {entry['name']}: {'; '.join(reasons) or 'no reason given'}", file=sys.stderr)
     print(*totals)
 
 

@@ -3,6 +3,7 @@
  */
 #include "model.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sqlite3.h>
@@ -611,6 +612,7 @@ static void a_full_disk_is_said_and_leaves_nothing(void **state)
     for (unsigned pages = 1; pages <= model->page_count; pages++) {
         auto_free char *size = text_format("size=%u", pages * 4096);
         if (mount("none", folder, "tmpfs", 0, size) != 0) {
+            print_message("SKIP: a file system cannot be mounted here: %s\n", strerror(errno));
             model_free(model);
             skip();
         }

@@ -317,8 +317,10 @@ static void folders_and_files_that_cannot_be_written_are_denied(void **state)
     } cases[] = { { 0644, 0777, "app.db' cannot be written" }, { 0666, 0755, "folder '" } };
 
     (void)state;
-    if (geteuid() != 0)
+    if (geteuid() != 0) {
+        print_message("SKIP: only root can become another user\n");
         skip();
+    }
     for (size_t i = 0; i < array_count(cases); i++) {
         struct wal_fixture fixture;
         int status = 0;
