@@ -66,7 +66,7 @@ def compiled(source, *libraries):
     return _compiled[source]
 
 
-def wait_for(question, seconds=20, what="", pause=0.02):
+def wait_for(question, seconds=120, what="", pause=0.02):
     """The first true answer of QUESTION; AssertionError when there is none in time."""
     end = time.monotonic() + seconds
     while True:
@@ -228,7 +228,7 @@ class S3Server:
         log = os.path.join(self.directory, "ceph.out")
         with open(log, "ab") as out:
             result = subprocess.run(["bash", self.script, *arguments], env=self.settings, stdout=out,
-                stderr=out, stdin=subprocess.DEVNULL, start_new_session=True, timeout=120)
+                stderr=out, stdin=subprocess.DEVNULL, start_new_session=True, timeout=300)
         if result.returncode != 0:
             with open(log, encoding="utf-8", errors="replace") as lines:
                 raise AssertionError(f"ceph.sh {' '.join(arguments)}: {lines.read()[-2000:]}")
@@ -292,7 +292,7 @@ class Daemon:
                 env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self.case.processes.append(self.process)
         if wait:
-            wait_for(lambda: self.is_ready() or self.process.poll() is not None, 30, "daemon ready")
+            wait_for(lambda: self.is_ready() or self.process.poll() is not None, what="daemon ready")
             if self.process.poll() is not None:
                 raise AssertionError(f"daemon ended with {self.process.returncode}:\n{self.log()[-3000:]}")
         return self
@@ -317,7 +317,7 @@ class Daemon:
         database = database or self.databases[0][0]
         return max((int(line["txid"]) for line in self.events("durable") if line["db"] == database), default=0)
 
-    def stop(self, number=signal.SIGTERM, seconds=30):
+    def stop(self, number=signal.SIGTERM, seconds=120):
         """Ask it to end; its exit status."""
         self.process.send_signal(number)
         try:
@@ -469,7 +469,7 @@ class Case(unittest.TestCase):
         finally:
             remove_database(path)
 
-    def wait_restorable(self, replica, seq, seconds=30):
+    def wait_restorable(self, replica, seq, seconds=120):
         """Until a restore of the newest gives transaction SEQ or a later one."""
         wait_for(lambda: replica.segments("snapshot") and self.restored_state(replica) >= seq, seconds,
             f"transaction {seq} in the replica", pause=0.1)

@@ -291,9 +291,9 @@ class FullDisk(Case):
                 except OSError:
                     pass
             self.write(path, 40)
-            wait_for(lambda: "space" in daemon.log().lower(), 20, "the full disk in the log")
+            wait_for(lambda: "space" in daemon.log().lower(), 120, "the full disk in the log")
             os.unlink(ballast)
-            self.wait_restorable(replica, 45, seconds=60)
+            self.wait_restorable(replica, 45)
             self.assertEqual(daemon.stop(), DONE, daemon.log())
             self.check_same(path, self.restore(replica))
             shutil.rmtree(replica.path)

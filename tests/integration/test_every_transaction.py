@@ -20,7 +20,7 @@ class EveryTransaction(Case):
             for number, record in enumerate(records)]
         for writer in writers:
             self.assertEqual(writer.wait(60), 0)
-        self.assertEqual(daemon.stop(seconds=60), DONE, daemon.log())
+        self.assertEqual(daemon.stop(), DONE, daemon.log())
 
         record = workload.read_record(records)
         self.assertEqual(sorted(record), list(range(11, 11 + len(record))))
@@ -51,11 +51,11 @@ class Snapshots(Case):
                 " WHERE i < 60000) INSERT INTO ballast SELECT i, randomblob(900) FROM n")
         writer = self.start_writer(path, self.path("record"), mix="mixed", pause_us=2000)
         daemon = self.daemon(path, replica, sync_interval="0s")
-        wait_for(lambda: replica.segments("snapshot"), 60, "a snapshot")
+        wait_for(lambda: replica.segments("snapshot"), 120, "a snapshot")
         time.sleep(1)
         writer.terminate()
         self.assertEqual(writer.wait(60), 0)
-        self.assertEqual(daemon.stop(seconds=60), DONE)
+        self.assertEqual(daemon.stop(), DONE)
         record = workload.read_record([self.path("record")])
         newest = self.state(self.restore(replica))
         self.assertEqual(newest, max(record))

@@ -74,6 +74,6 @@ class Kill(Case):
             writer.terminate()
             writer.wait()
         daemon.start()
-        self.assertEqual(daemon.stop(seconds=60), DONE, daemon.log())
+        self.assertEqual(daemon.stop(), DONE, daemon.log())
         restored = self.restore(replica)
         self.check_same(self.database_path, restored)

@@ -27,9 +27,9 @@ class Outage(Case):
         self.assertLess(os.path.getsize(path + "-wal"), 64 << 20, "the log was not let go into the spool")
         self.server.up()
         last = max(workload.read_record([self.path("record")]))
-        self.wait_restorable(self.replica, last, seconds=60)
+        self.wait_restorable(self.replica, last)
         peak = peak_memory(daemon.process.pid)
-        self.assertEqual(daemon.stop(seconds=60), DONE, daemon.log())
+        self.assertEqual(daemon.stop(), DONE, daemon.log())
         if not SANITIZED:  # sanitizers take memory of their own
             self.assertLessEqual(peak, 24 << 20, f"{peak >> 20} MB")
         self.check_same(path, self.restore(self.replica))
@@ -47,8 +47,8 @@ class Outage(Case):
         finally:
             self.server.resume()
         last = max(workload.read_record([self.path("record")]))
-        self.wait_restorable(self.replica, last, seconds=90)
-        self.assertEqual(daemon.stop(seconds=60), DONE, daemon.log())
+        self.wait_restorable(self.replica, last)
+        self.assertEqual(daemon.stop(), DONE, daemon.log())
         self.check_same(path, self.restore(self.replica))
 
     def test_restart_during_the_outage(self):
@@ -65,8 +65,8 @@ class Outage(Case):
         time.sleep(1)
         self.assertIsNone(daemon.process.poll(), daemon.log())
         self.server.up()
-        self.wait_restorable(self.replica, 50, seconds=60)
-        self.assertEqual(daemon.stop(seconds=60), DONE, daemon.log())
+        self.wait_restorable(self.replica, 50)
+        self.assertEqual(daemon.stop(), DONE, daemon.log())
         self.check_same(path, self.restore(self.replica))
 
     def test_started_without_a_store(self):
@@ -80,12 +80,12 @@ class Outage(Case):
         self.assertIsNone(daemon.process.poll(), daemon.log())
         self.server.up()
         self.wait_restorable_when_made(15)
-        self.assertEqual(daemon.stop(seconds=60), DONE, daemon.log())
+        self.assertEqual(daemon.stop(), DONE, daemon.log())
         self.check_same(path, self.restore(self.replica))
 
     def wait_restorable_when_made(self, seq):
-        wait_for(lambda: self.replica.segments("snapshot"), 60, "a snapshot")
-        self.wait_restorable(self.replica, seq, seconds=60)
+        wait_for(lambda: self.replica.segments("snapshot"), 120, "a snapshot")
+        self.wait_restorable(self.replica, seq)
 
     def test_stop_during_the_outage(self):
         """TERM while the store is away: it ends in time, and says that not all is durable."""
@@ -94,10 +94,10 @@ class Outage(Case):
         self.wait_restorable(self.replica, 10)
         self.server.down()
         self.write(path, 20)
-        self.assertIn(daemon.stop(seconds=60), (FAILED, COULD_NOT_TELL), daemon.log())
+        self.assertIn(daemon.stop(), (FAILED, COULD_NOT_TELL), daemon.log())
         self.server.up()
         daemon.start()
-        self.assertEqual(daemon.stop(seconds=60), DONE)
+        self.assertEqual(daemon.stop(), DONE)
         self.check_same(path, self.restore(self.replica))
 
     def test_restore_without_a_store(self):

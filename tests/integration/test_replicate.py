@@ -124,7 +124,7 @@ class Replicate(Case):
         self.start_writer(path, mix="mixed", seconds=5, pause_us=10000).wait()
         self.assertLess(os.path.getsize(path + "-wal"), 64 << 20)
         self.start_writer(path, mix="mixed", seed=2, seconds=5).wait()
-        wait_for(lambda: os.path.getsize(path + "-wal") < 64 << 20, 15, "the log falls")
+        wait_for(lambda: os.path.getsize(path + "-wal") < 64 << 20, what="the log falls")
         self.assertEqual(daemon.stop(), DONE)
         self.check_same(path, self.restore(replica))
 
@@ -329,7 +329,7 @@ class TwoWriters(Case):
         self.wait_restorable(replica, 30)
         # The first one looks for other writers now and then while it has something to store.
         wait_for(lambda: self.write(path, 1) or daemon.process.poll() is not None
-            or daemon.events("replication refused"), 30, "the first one stops", pause=0.3)
+            or daemon.events("replication refused"), 120, "the first one stops", pause=0.3)
         self.write(copy, 5)
         self.assertEqual(second.stop(), DONE, second.log())
         self.check_same(copy, self.restore(replica))
@@ -384,7 +384,7 @@ time.sleep(60)
 """)
         daemon = self.daemon(path, replica, start=False)
         daemon.start("-exec", f"{sys.executable} {script}", wait=False)
-        wait_for(lambda: os.path.exists(marker), 20, "child started")
+        wait_for(lambda: os.path.exists(marker), 120, "child started")
         self.assertEqual(daemon.stop(), 9, daemon.log())
         self.assertEqual(self.restored_state(replica), 3)
 
@@ -400,7 +400,7 @@ class Memory(Case):
         for writer in writers:
             writer.wait()
         peak = peak_memory(daemon.process.pid)
-        self.assertEqual(daemon.stop(seconds=60), DONE)
+        self.assertEqual(daemon.stop(), DONE)
         self.assertLessEqual(peak, 24 << 20, f"{peak >> 20} MB")
         self.check_same(path, self.restore(replica))
 
