@@ -23,20 +23,32 @@ enum {
  */
 #define DIR_PENDING_NAME "segment"
 
+/* The level of merged segments, as in the keys of a replica. */
+#define DIR_MERGED_NAME "1"
+
 void segment_list_release(struct segment_list *list)
 {
     free(list->entries);
     *list = SEGMENT_LIST_INIT;
 }
 
+char *segment_dir_merged(const char *folder)
+{
+    return path_join(folder, DIR_MERGED_NAME);
+}
+
 rc segment_dir_prepare(const char *folder, struct error *err)
 {
-    TRY(fs_make_folders(folder, DIR_FOLDER_MODE, err));
+    auto_free char *merged = segment_dir_merged(folder);
+
+    TRY(fs_make_folders(merged, DIR_FOLDER_MODE, err));
+    TRY(pending_file_sweep(merged, err));
     return pending_file_sweep(folder, err);
 }
 
 struct list_builder {
     const char *folder;
+    bool is_merged;
     struct segment_list list;
     size_t capacity;
 };
@@ -55,10 +67,12 @@ static void list_builder_add(struct list_builder *builder, const struct segment_
 static rc list_builder_visit(void *payload, const char *name, bool is_folder, struct error *err)
 {
     struct list_builder *builder = payload;
-    struct segment_entry entry;
+    struct segment_entry entry = { .is_merged = builder->is_merged };
 
     if (name[0] == '.')
         return RC_OK; /* a file that is being written, or that a crash left */
+    if (is_folder && !builder->is_merged && text_equal(name, DIR_MERGED_NAME))
+        return RC_OK;
     if (is_folder)
         FAIL(err, RC_CORRUPT, "'%s' is a folder among segments", name);
     if (builder->list.count == DIR_ENTRY_COUNT_MAX)
@@ -76,6 +90,19 @@ static rc list_builder_visit(void *payload, const char *name, bool is_folder, st
     return RC_OK;
 }
 
+static void list_builder_release(struct list_builder *builder)
+{
+    segment_list_release(&builder->list);
+}
+
+static rc list_builder_read(struct list_builder *builder, const char *folder, struct error *err)
+{
+    builder->folder = folder;
+    TRY_AS(err, fs_each(folder, list_builder_visit, builder, err), "folder '%s'", folder);
+    return RC_OK;
+}
+
+/* The larger range first, so that what covers comes before what is covered. */
 static int segment_entry_compare(const void *left, const void *right)
 {
     const struct segment_entry *a = left;
@@ -84,24 +111,85 @@ static int segment_entry_compare(const void *left, const void *right)
     if (a->name.min_txid != b->name.min_txid)
         return a->name.min_txid < b->name.min_txid ? -1 : 1;
     if (a->name.max_txid != b->name.max_txid)
-        return a->name.max_txid < b->name.max_txid ? -1 : 1;
-    return 0;
+        return a->name.max_txid > b->name.max_txid ? -1 : 1;
+    return (int)b->is_merged - (int)a->is_merged;
+}
+
+static void list_builder_sort(struct list_builder *builder)
+{
+    if (builder->list.count > 1)
+        qsort(builder->list.entries, builder->list.count, sizeof builder->list.entries[0],
+            segment_entry_compare);
+}
+
+static void list_builder_give(struct list_builder *builder, struct segment_list *ret)
+{
+    segment_list_release(ret);
+    *ret = builder->list;
+    builder->list = SEGMENT_LIST_INIT;
 }
 
 rc segment_dir_list(struct segment_list *ret, const char *folder, struct error *err)
 {
-    struct list_builder builder = { .folder = folder };
+    __attribute__((cleanup(list_builder_release))) struct list_builder builder = { 0 };
 
-    rc result = fs_each(folder, list_builder_visit, &builder, err);
-    if (result != RC_OK) {
-        segment_list_release(&builder.list);
-        return error_wrap(err, result, "folder '%s'", folder);
+    TRY(list_builder_read(&builder, folder, err));
+    list_builder_sort(&builder);
+    list_builder_give(&builder, ret);
+    return RC_OK;
+}
+
+static rc list_builder_read_merged(
+    struct list_builder *builder, const char *folder, struct error *err)
+{
+    auto_free char *merged = segment_dir_merged(folder);
+
+    builder->is_merged = true;
+    rc result = list_builder_read(builder, merged, err);
+    builder->is_merged = false;
+    return result == RC_NOT_FOUND ? RC_OK : result;
+}
+
+static bool segment_entry_same(const struct segment_entry *left, const struct segment_entry *right)
+{
+    return left->is_merged == right->is_merged && left->name.min_txid == right->name.min_txid &&
+           left->name.max_txid == right->name.max_txid && left->name.time_ms == right->name.time_ms;
+}
+
+/* Of a sorted list: what was seen twice once, and who is covered. */
+static void list_builder_join(struct list_builder *builder)
+{
+    struct segment_list *list = &builder->list;
+    uint64_t merged_max = 0;
+    size_t count = 0;
+
+    for (size_t index = 0; index < list->count; index++) {
+        struct segment_entry *entry = &list->entries[index];
+        if (count > 0 && segment_entry_same(entry, &list->entries[count - 1]))
+            continue;
+        entry->is_covered = entry->name.max_txid <= merged_max;
+        if (entry->is_merged && entry->name.max_txid > merged_max)
+            merged_max = entry->name.max_txid;
+        list->entries[count++] = *entry;
     }
-    if (builder.list.count > 1)
-        qsort(builder.list.entries, builder.list.count, sizeof builder.list.entries[0],
-            segment_entry_compare);
-    segment_list_release(ret);
-    *ret = builder.list;
+    list->count = count;
+}
+
+/*
+ * A merged segment appears before the first of those that it covers is removed. So who looks for
+ * level 0 first and then for merged ones misses nothing, but for a merged one that is replaced by a
+ * larger one just then, which a look at the beginning has seen.
+ */
+rc segment_dir_list_spool(struct segment_list *ret, const char *folder, struct error *err)
+{
+    __attribute__((cleanup(list_builder_release))) struct list_builder builder = { 0 };
+
+    TRY(list_builder_read_merged(&builder, folder, err));
+    TRY(list_builder_read(&builder, folder, err));
+    TRY(list_builder_read_merged(&builder, folder, err));
+    list_builder_sort(&builder);
+    list_builder_join(&builder);
+    list_builder_give(&builder, ret);
     return RC_OK;
 }
 

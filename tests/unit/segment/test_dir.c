@@ -71,6 +71,74 @@ static void a_committed_name_is_never_replaced(void **state)
         &scratch, "0000000000000002-0000000000000003-0000000001000.seg", bytes_of_text("kept")));
 }
 
+static void check_entry(
+    const struct segment_entry *entry, uint64_t min_txid, bool is_merged, bool is_covered)
+{
+    assert_int_equal(entry->name.min_txid, min_txid);
+    assert_int_equal(entry->is_merged, is_merged);
+    assert_int_equal(entry->is_covered, is_covered);
+}
+
+/* Without the covered ones, a spool is every transaction once. */
+static void merged_segments_stand_before_what_they_cover(void **state)
+{
+    (void)state;
+    struct error err = { 0 };
+    auto_scratch struct scratch scratch = scratch_new();
+    auto_free char *folder = scratch_path(&scratch, "spool");
+    auto_free char *merged = segment_dir_merged(folder);
+    auto_segment_list struct segment_list list = SEGMENT_LIST_INIT;
+
+    CHECK_OK(segment_dir_prepare(folder, &err));
+    add_segment(folder, 30, 39, "level 0");
+    add_segment(folder, 40, 49, "level 0");
+    add_segment(folder, 50, 59, "level 0");
+    add_segment(merged, 10, 29, "older merged");
+    add_segment(merged, 10, 49, "merged");
+    CHECK_OK(segment_dir_list_spool(&list, folder, &err));
+    assert_int_equal(list.count, 5);
+    check_entry(&list.entries[0], 10, true, false);
+    check_entry(&list.entries[1], 10, true, true);
+    check_entry(&list.entries[2], 30, false, true);
+    check_entry(&list.entries[3], 40, false, true);
+    check_entry(&list.entries[4], 50, false, false);
+    CHECK_OK(segment_dir_list(&list, folder, &err));
+    assert_int_equal(list.count, 3);
+    CHECK_OK(segment_dir_list(&list, merged, &err));
+    assert_int_equal(list.count, 2);
+}
+
+static void a_merged_segment_may_cover_exactly_one(void **state)
+{
+    (void)state;
+    struct error err = { 0 };
+    auto_scratch struct scratch scratch = scratch_new();
+    auto_free char *folder = scratch_path(&scratch, "spool");
+    auto_free char *merged = segment_dir_merged(folder);
+    auto_segment_list struct segment_list list = SEGMENT_LIST_INIT;
+
+    CHECK_OK(segment_dir_prepare(folder, &err));
+    add_segment(folder, 30, 39, "level 0");
+    add_segment(merged, 30, 39, "merged");
+    CHECK_OK(segment_dir_list_spool(&list, folder, &err));
+    assert_int_equal(list.count, 2);
+    check_entry(&list.entries[0], 30, true, false);
+    check_entry(&list.entries[1], 30, false, true);
+}
+
+static void a_spool_without_a_merged_folder_lists(void **state)
+{
+    (void)state;
+    struct error err = { 0 };
+    auto_scratch struct scratch scratch = scratch_new();
+    auto_segment_list struct segment_list list = SEGMENT_LIST_INIT;
+
+    add_segment(scratch.folder, 2, 9, "level 0");
+    CHECK_OK(segment_dir_list_spool(&list, scratch.folder, &err));
+    assert_int_equal(list.count, 1);
+    check_entry(&list.entries[0], 2, false, false);
+}
+
 static void foreign_names_are_corrupt(void **state)
 {
     (void)state;
@@ -118,6 +186,9 @@ int main(void)
         cmocka_unit_test(segments_are_listed_in_order),
         cmocka_unit_test(an_uncommitted_segment_leaves_nothing),
         cmocka_unit_test(a_committed_name_is_never_replaced),
+        cmocka_unit_test(merged_segments_stand_before_what_they_cover),
+        cmocka_unit_test(a_merged_segment_may_cover_exactly_one),
+        cmocka_unit_test(a_spool_without_a_merged_folder_lists),
         cmocka_unit_test(foreign_names_are_corrupt),
         cmocka_unit_test(a_written_segment_opens_and_is_removed),
     };
