@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "codec/digest.h"
+#include "pages_chunk_priv.h"
 #include "segment/reader.h"
 
 uint32_t directory_entry_plain_size(const struct directory_entry *entry)
@@ -174,6 +175,9 @@ static rc directory_decode_into(struct directory_entry *entries, struct bytes in
     }
     if (!cursor_is_spent(&cursor))
         FAIL(err, RC_CORRUPT, "directory has %zu bytes too many", cursor.rest.size);
+    uint64_t first_pgno = layout->chunk_count == 0 ? UINT64_MAX : entries[0].first_pgno;
+    if (pages_must_lie_between(&trailer->identity, &trailer->summary, 0, first_pgno))
+        FAIL(err, RC_CORRUPT, "merged segment lacks pages that the database grew by");
     return directory_check_sums(&sums, trailer, err);
 }
 

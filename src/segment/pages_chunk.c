@@ -119,8 +119,10 @@ static rc pages_blocks_place(
                 pages_per_block(page_size));
         if (block->stored_size > block->page_count * page_size)
             FAIL(err, RC_CORRUPT, "block stores more bytes than it unpacks to");
-        if (block->txid < frame->identity->min_txid || block->txid > frame->summary->max_txid)
-            FAIL(err, RC_CORRUPT, "block is as of transaction %llu, outside of the segment",
+        bool is_merged = frame->identity->kind == SEGMENT_MERGED;
+        uint64_t txid_min = is_merged ? frame->summary->max_txid : frame->identity->min_txid;
+        if (block->txid < txid_min || block->txid > frame->summary->max_txid)
+            FAIL(err, RC_CORRUPT, "block is as of transaction %llu, which does not belong there",
                 (unsigned long long)block->txid);
         block->offset = frame->entry->blocks_offset + stored_size;
         block->first_page = page_count;
@@ -132,7 +134,21 @@ static rc pages_blocks_place(
     return RC_OK;
 }
 
-/* Page numbers ascend by construction; none may be the lock page or, when merged, behind the end.
+bool pages_must_lie_between(const struct segment_identity *identity,
+    const struct segment_summary *summary, uint64_t after, uint64_t before)
+{
+    if (identity->kind != SEGMENT_MERGED)
+        return false;
+
+    uint64_t lock_page = lock_page_of(identity->page_size);
+    uint64_t low = (after > identity->parent_page_count ? after : identity->parent_page_count) + 1;
+    uint64_t high = before <= summary->page_count ? before - 1 : summary->page_count;
+    return low < high || (low == high && low != lock_page);
+}
+
+/*
+ * Page numbers ascend by construction; none may be the lock page or, when merged, behind the end,
+ * nor may one that the database grew by be left out.
  */
 static rc pages_runs_decode(struct pages_chunk *chunk, struct cursor *raw,
     const struct pages_chunk_frame *frame, struct error *err)
@@ -147,6 +163,10 @@ static rc pages_runs_decode(struct pages_chunk *chunk, struct cursor *raw,
         if (raw->failed || (gap == 0) != (told == 0) || length == 0 ||
             length > chunk->page_count - told)
             FAIL(err, RC_CORRUPT, "runs of page numbers are malformed");
+        if (told > 0 &&
+            pages_must_lie_between(frame->identity, frame->summary, pgno - 1, pgno + gap))
+            FAIL(err, RC_CORRUPT, "merged segment lacks pages in front of page %llu",
+                (unsigned long long)(pgno + gap));
         pgno += gap;
         if (pgno + length - 1 > UINT32_MAX)
             FAIL(err, RC_CORRUPT, "page numbers run past the largest there is");

@@ -52,6 +52,14 @@ struct pages_chunk_frame {
     const struct directory_entry *entry;
 };
 
+/*
+ * Whether the segment must hold a page between AFTER and BEFORE, the two left out: one that a
+ * merged segment's transactions added to the database. A snapshot's pages are of different moments,
+ * so of its page numbers nothing can be told.
+ */
+bool pages_must_lie_between(const struct segment_identity *identity,
+    const struct segment_summary *summary, uint64_t after, uint64_t before);
+
 /* Fill RET, whose memory is reused. */
 must_use rc pages_chunk_decode(struct pages_chunk *ret, const struct chunk_parts *parts,
     const struct pages_chunk_frame *frame, struct error *err);

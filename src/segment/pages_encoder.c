@@ -24,8 +24,10 @@ struct pages_encoder {
 
     /* The segment so far. */
     uint32_t last_pgno;
-    uint64_t last_txid; /* the largest one of a block */
+    uint64_t first_txid; /* the smallest one of a block */
+    uint64_t last_txid;  /* the largest one */
     uint64_t page_count;
+    uint64_t grown_page_count; /* of them behind the parent's end */
 };
 
 rc pages_encoder_new(struct pages_encoder **ret, const struct segment_identity *identity,
@@ -35,6 +37,7 @@ rc pages_encoder_new(struct pages_encoder **ret, const struct segment_identity *
 
     struct pages_encoder *encoder = mem_new(sizeof *encoder);
     encoder->identity = *identity;
+    encoder->first_txid = UINT64_MAX;
     encoder->raw = BUF_INIT(PAGES_BLOCK_RAW_MAX);
     encoder->stored = BUF_INIT(pack_bound(PAGES_BLOCK_RAW_MAX));
     pages_chunk_builder_init(&encoder->chunk);
@@ -124,8 +127,36 @@ rc pages_encoder_add(struct pages_encoder *encoder, uint32_t pgno, struct bytes 
     encoder->block_txid = txid;
     encoder->last_pgno = pgno;
     encoder->page_count++;
+    if (pgno > encoder->identity.parent_page_count)
+        encoder->grown_page_count++;
+    if (txid < encoder->first_txid)
+        encoder->first_txid = txid;
     if (txid > encoder->last_txid)
         encoder->last_txid = txid;
+    return RC_OK;
+}
+
+/* What FORMAT.md asks of merged segments; page numbers ascend, so counting tells whether all are
+ * there. */
+static rc pages_encoder_check_merged(
+    const struct pages_encoder *encoder, const struct segment_summary *summary, struct error *err)
+{
+    uint32_t lock_page = lock_page_of(encoder->identity.page_size);
+    uint32_t parent_page_count = encoder->identity.parent_page_count;
+    uint64_t grown_page_count = 0;
+
+    if (encoder->last_pgno > summary->page_count)
+        FAIL(err, RC_MISMATCH, "page %u is behind the end of the database of %u pages",
+            encoder->last_pgno, summary->page_count);
+    if (encoder->page_count > 0 && encoder->first_txid != summary->max_txid)
+        FAIL(err, RC_MISMATCH, "a merged page is not as of the segment's last transaction");
+    if (summary->page_count > parent_page_count) {
+        grown_page_count = summary->page_count - parent_page_count;
+        grown_page_count -= lock_page > parent_page_count && lock_page <= summary->page_count;
+    }
+    if (encoder->grown_page_count != grown_page_count)
+        FAIL(err, RC_MISMATCH, "the database grew from %u to %u pages, %llu of the new ones came",
+            parent_page_count, summary->page_count, (unsigned long long)encoder->grown_page_count);
     return RC_OK;
 }
 
@@ -135,8 +166,9 @@ rc pages_encoder_finish(
     assert(summary->max_txid >= encoder->identity.min_txid);
     assert(summary->max_txid >= encoder->last_txid);
     assert(summary->first_time_ms <= summary->last_time_ms);
-    assert(encoder->identity.kind != SEGMENT_MERGED || encoder->last_pgno <= summary->page_count);
 
+    if (encoder->identity.kind == SEGMENT_MERGED)
+        TRY(pages_encoder_check_merged(encoder, summary, err));
     TRY(pages_encoder_close_block(encoder, err));
     TRY(pages_encoder_close_chunk(encoder, err));
     summary->frame_count = encoder->page_count;

@@ -12,14 +12,23 @@ size_t pages_reader_chunk_count(const struct segment_reader *reader)
     return reader->trailer.layout.chunk_count;
 }
 
-/* The directory says where the next chunk begins: this one must end before it. */
+/*
+ * The directory says where the next chunk begins: this one must end before it, with nothing that
+ * must be there between them. (In front of the first chunk the directory looked.)
+ */
 static rc pages_chunk_check_end(const struct segment_reader *reader, size_t chunk_index,
     const struct pages_chunk *chunk, struct error *err)
 {
-    if (chunk_index + 1 == reader->trailer.layout.chunk_count)
-        return RC_OK;
-    if (chunk->pgnos[chunk->page_count - 1] >= reader->entries[chunk_index + 1].first_pgno)
+    const struct segment_trailer *trailer = &reader->trailer;
+    bool is_last = chunk_index + 1 == trailer->layout.chunk_count;
+    uint64_t end = chunk->pgnos[chunk->page_count - 1];
+    uint64_t next = is_last ? UINT64_MAX : reader->entries[chunk_index + 1].first_pgno;
+
+    if (end >= next)
         FAIL(err, RC_CORRUPT, "index chunks overlap");
+    if (pages_must_lie_between(&trailer->identity, &trailer->summary, end, next))
+        FAIL(err, RC_CORRUPT, "merged segment lacks pages behind page %llu",
+            (unsigned long long)end);
     return RC_OK;
 }
 

@@ -111,6 +111,44 @@ static void the_log_says_what_it_is(void **state)
     segment_reader_free(reader);
 }
 
+/* The same transactions as the log's. */
+static void the_merged_segment_gives_what_the_log_gives(void **state)
+{
+    (void)state;
+    struct error err = { 0 };
+    auto_memory_object struct memory_object snapshot = MEMORY_OBJECT_INIT;
+    auto_memory_object struct memory_object merged = MEMORY_OBJECT_INIT;
+    auto_history struct history history = { 0 };
+
+    golden_read("v1-snapshot.seg", &snapshot);
+    golden_read("v1-merged.seg", &merged);
+    CHECK_OK(history_restore(&history, &snapshot, &err));
+    CHECK_OK(history_merge(&history, &merged, &err));
+    assert_int_equal(history.txid, 13);
+    assert_int_equal(history.page_count, 12);
+    assert_int_equal(history.digest, UINT64_C(0xa9f5960bc72af516));
+    assert_int_equal(content_digest(&history), UINT64_C(0x4f0afddc00152c6f));
+}
+
+static void the_merged_segment_says_what_it_is(void **state)
+{
+    (void)state;
+    struct error err = { 0 };
+    auto_memory_object struct memory_object object = MEMORY_OBJECT_INIT;
+    struct segment_reader *reader;
+
+    golden_read("v1-merged.seg", &object);
+    CHECK_OK(segment_reader_open(&reader, memory_object_source(&object), &err));
+    const struct segment_identity *identity = segment_reader_identity(reader);
+    check_identity(identity, SEGMENT_MERGED);
+    assert_int_equal(identity->min_txid, 2);
+    assert_int_equal(identity->parent_page_count, 10);
+    assert_int_equal(identity->parent_digest, UINT64_C(0x755401aef9b28106));
+    assert_int_equal(segment_reader_summary(reader)->max_txid, 13);
+    assert_int_equal(segment_reader_summary(reader)->frame_count, 11);
+    segment_reader_free(reader);
+}
+
 /* The compressor may differ, so bytes may; everything that they mean may not. */
 static void what_is_written_today_has_the_same_shape(void **state)
 {
@@ -147,6 +185,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(the_snapshot_restores),
         cmocka_unit_test(the_log_says_what_it_is),
         cmocka_unit_test(the_log_replays_on_the_snapshot),
+        cmocka_unit_test(the_merged_segment_says_what_it_is),
+        cmocka_unit_test(the_merged_segment_gives_what_the_log_gives),
         cmocka_unit_test(what_is_written_today_has_the_same_shape),
     };
     if (argc != 2)

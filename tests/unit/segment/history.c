@@ -320,6 +320,42 @@ void history_write_snapshot(const struct history *history, struct memory_object 
     pages_encoder_free(encoder);
 }
 
+static bool history_page_differs(
+    const struct history *before, const struct history *after, uint32_t pgno)
+{
+    return pgno > before->page_count ||
+           !bytes_equal(history_page(before, pgno), history_page(after, pgno));
+}
+
+void history_write_merged(
+    const struct history *before, const struct history *after, struct memory_object *object)
+{
+    struct error err;
+    struct pages_encoder *encoder;
+    struct segment_identity identity = history_identity(before, SEGMENT_MERGED);
+    rc result = pages_encoder_new(&encoder, &identity, memory_object_sink(object), "/tmp", &err);
+    assert(result == RC_OK);
+
+    for (uint32_t pgno = 1; pgno <= after->page_count; pgno++) {
+        struct bytes page = history_page(after, pgno);
+        if (!history_page_differs(before, after, pgno))
+            continue;
+        result = pages_encoder_add(encoder, pgno, page, after->txid, page_digest(pgno, page), &err);
+        assert(result == RC_OK);
+    }
+    struct segment_summary summary = {
+        .max_txid = after->txid,
+        .digest = after->digest,
+        .page_count = after->page_count,
+        .first_time_ms = before->time_ms,
+        .last_time_ms = after->time_ms,
+    };
+    result = pages_encoder_finish(encoder, &summary, &err);
+    assert(result == RC_OK);
+    assert(summary.stored_size == object->bytes.size);
+    pages_encoder_free(encoder);
+}
+
 rc history_apply(struct history *history, const struct log_frame *frame, struct error *err)
 {
     auto_free uint8_t *page = mem_new(history->page_size);
@@ -356,7 +392,7 @@ rc history_replay(struct history *history, struct memory_object *object, struct 
     return result == RC_NOT_FOUND ? RC_OK : result;
 }
 
-/* What a restore of a snapshot works with. */
+/* What the reading of whole pages works with. */
 struct restore {
     struct history *history;
     struct memory_object *object;
@@ -400,37 +436,63 @@ static rc restore_all(struct restore *restore, struct error *err)
     return RC_OK;
 }
 
+/* All of the segment that RESTORE's reader has open, into its history. */
+static rc restore_pages(struct restore *restore, struct error *err)
+{
+    const struct segment_summary *summary = segment_reader_summary(restore->reader);
+    struct history *history = restore->history;
+
+    history->txid = summary->max_txid;
+    history->time_ms = summary->last_time_ms;
+    history->digest = summary->digest;
+    history->page_count = summary->page_count;
+    restore->inflater = inflater_new();
+    restore->out = mem_new((size_t)PAGES_PER_BLOCK_MAX * history->page_size);
+
+    rc result = segment_reader_check_header(restore->reader, err);
+    if (result == RC_OK)
+        result = restore_all(restore, err);
+    pages_chunk_release(&restore->chunk);
+    inflater_free(restore->inflater);
+    free(restore->out);
+    return result;
+}
+
 rc history_restore(struct history *ret, struct memory_object *object, struct error *err)
 {
     struct restore restore = { .object = object };
     TRY(segment_reader_open(&restore.reader, memory_object_source(object), err));
-    if (segment_reader_identity(restore.reader)->kind == SEGMENT_LOG ||
-        segment_reader_summary(restore.reader)->page_count > HISTORY_PAGE_COUNT_MAX) {
+    const struct segment_identity *identity = segment_reader_identity(restore.reader);
+    const struct segment_summary *summary = segment_reader_summary(restore.reader);
+    if (identity->kind != SEGMENT_SNAPSHOT || summary->page_count > HISTORY_PAGE_COUNT_MAX) {
         segment_reader_free(restore.reader);
         FAIL(err, RC_CORRUPT, "not a snapshot, or a large one");
     }
 
-    const struct segment_summary *summary = segment_reader_summary(restore.reader);
-    struct history history =
-        history_new(0, segment_reader_identity(restore.reader)->page_size, summary->page_count);
-    history.txid = summary->max_txid;
-    history.time_ms = summary->last_time_ms;
-    history.digest = summary->digest;
+    struct history history = history_new(0, identity->page_size, summary->page_count);
     restore.history = &history;
-    restore.inflater = inflater_new();
-    restore.out = mem_new((size_t)PAGES_PER_BLOCK_MAX * history.page_size);
-
-    rc result = segment_reader_check_header(restore.reader, err);
-    if (result == RC_OK)
-        result = restore_all(&restore, err);
-    pages_chunk_release(&restore.chunk);
-    inflater_free(restore.inflater);
+    rc result = restore_pages(&restore, err);
     segment_reader_free(restore.reader);
-    free(restore.out);
     if (result != RC_OK) {
         history_release(&history);
         return result;
     }
     *ret = history;
     return RC_OK;
+}
+
+rc history_merge(struct history *history, struct memory_object *object, struct error *err)
+{
+    struct restore restore = { .object = object, .history = history };
+    TRY(segment_reader_open(&restore.reader, memory_object_source(object), err));
+
+    const struct segment_identity *identity = segment_reader_identity(restore.reader);
+    rc result = RC_OK;
+    if (identity->kind != SEGMENT_MERGED || identity->page_size != history->page_size ||
+        segment_reader_summary(restore.reader)->page_count > history->page_capacity)
+        result = error_set(err, RC_CORRUPT, 0, __FILE__, __LINE__, "not a merged one of it");
+    else
+        result = restore_pages(&restore, err);
+    segment_reader_free(restore.reader);
+    return result;
 }

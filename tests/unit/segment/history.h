@@ -76,6 +76,13 @@ void history_write_log(struct history *history, const struct history_plan *plan,
 /* The whole database as a snapshot as of its newest transaction. */
 void history_write_snapshot(const struct history *history, struct memory_object *object);
 
+/*
+ * What the transactions between BEFORE and AFTER made of the database, as one merged segment: the
+ * pages that differ, and all that are new.
+ */
+void history_write_merged(
+    const struct history *before, const struct history *after, struct memory_object *object);
+
 struct segment_identity history_identity(const struct history *history, enum segment_kind kind);
 
 /* Apply one frame to the pages of HISTORY, which is at the state before it. */
@@ -88,6 +95,12 @@ must_use rc history_apply(
  */
 must_use rc history_replay(
     struct history *history, struct memory_object *object, struct error *err);
+
+/*
+ * Read all of OBJECT, a merged segment, into HISTORY, which is at the state before it or at one
+ * within it; checks the database digest (RC_MISMATCH).
+ */
+must_use rc history_merge(struct history *history, struct memory_object *object, struct error *err);
 
 /* Read all of OBJECT, a snapshot, into a new history. */
 must_use rc history_restore(struct history *ret, struct memory_object *object, struct error *err);

@@ -8,10 +8,10 @@
 #include <stdlib.h>
 
 struct specimen {
-    struct history before; /* what a log segment is applied to */
+    struct history before; /* what a log or merged segment is applied to */
     struct history after;
     struct memory_object object;
-    bool is_snapshot;
+    enum segment_kind kind;
 };
 
 static struct specimen specimen_log(void)
@@ -19,6 +19,7 @@ static struct specimen specimen_log(void)
     struct specimen specimen = {
         .before = history_new(5, 512, 12),
         .object = MEMORY_OBJECT_INIT,
+        .kind = SEGMENT_LOG,
     };
     struct history_plan plan = { .transaction_count = 8, .frames_max = 4, .may_resize = true };
 
@@ -32,9 +33,19 @@ static struct specimen specimen_snapshot(void)
     struct specimen specimen = {
         .after = history_new(6, 512, 9),
         .object = MEMORY_OBJECT_INIT,
-        .is_snapshot = true,
+        .kind = SEGMENT_SNAPSHOT,
     };
     history_write_snapshot(&specimen.after, &specimen.object);
+    return specimen;
+}
+
+static struct specimen specimen_merged(void)
+{
+    struct specimen specimen = specimen_log();
+
+    buf_clear(&specimen.object.bytes);
+    history_write_merged(&specimen.before, &specimen.after, &specimen.object);
+    specimen.kind = SEGMENT_MERGED;
     return specimen;
 }
 
@@ -70,11 +81,12 @@ static rc specimen_read(const struct specimen *specimen, struct memory_object *o
     struct history result_of = { 0 };
     rc result;
 
-    if (specimen->is_snapshot) {
+    if (specimen->kind == SEGMENT_SNAPSHOT) {
         result = history_restore(&result_of, object, &err);
     } else {
         result_of = history_copy(&specimen->before);
-        result = history_replay(&result_of, object, &err);
+        result = specimen->kind == SEGMENT_LOG ? history_replay(&result_of, object, &err)
+                                               : history_merge(&result_of, object, &err);
     }
     if (result == RC_OK)
         result = read_digests(object, &err);
@@ -131,6 +143,13 @@ static void another_version_is_not_damage(void **state)
     specimen_release(&specimen);
 }
 
+static void every_changed_byte_of_a_merged_segment_is_noticed(void **state)
+{
+    (void)state;
+    struct specimen specimen = specimen_merged();
+    check_every_byte(&specimen);
+}
+
 static void check_every_length(struct specimen *specimen)
 {
     for (size_t size = 0; size < specimen->object.bytes.size; size++) {
@@ -147,8 +166,10 @@ static void every_truncation_is_corrupt(void **state)
     (void)state;
     struct specimen log = specimen_log();
     struct specimen snapshot = specimen_snapshot();
+    struct specimen merged = specimen_merged();
     check_every_length(&log);
     check_every_length(&snapshot);
+    check_every_length(&merged);
 }
 
 static void appended_bytes_are_corrupt(void **state)
@@ -210,6 +231,7 @@ int main(void)
         cmocka_unit_test(every_changed_byte_of_a_log_is_noticed),
         cmocka_unit_test(every_changed_byte_of_a_snapshot_is_noticed),
         cmocka_unit_test(another_version_is_not_damage),
+        cmocka_unit_test(every_changed_byte_of_a_merged_segment_is_noticed),
         cmocka_unit_test(every_truncation_is_corrupt),
         cmocka_unit_test(appended_bytes_are_corrupt),
         cmocka_unit_test(swapped_blocks_are_corrupt),

@@ -29,6 +29,13 @@ static rc read_snapshot(const struct history *before, struct memory_object *obje
     return history_restore(&history, object, &err);
 }
 
+static rc read_merged(const struct history *before, struct memory_object *object)
+{
+    struct error err = { 0 };
+    auto_history struct history history = history_copy(before);
+    return history_merge(&history, object, &err);
+}
+
 typedef rc read_fn(const struct history *before, struct memory_object *object);
 
 static void check_lies(const struct history *before, struct memory_object *object, read_fn *read)
@@ -77,11 +84,57 @@ static void lies_in_a_snapshot_do_no_harm(void **state)
     check_lies(&history, &object, read_snapshot);
 }
 
+static void lies_in_a_merged_segment_do_no_harm(void **state)
+{
+    (void)state;
+    auto_history struct history before = history_new(23, 512, 7);
+    auto_history struct history after = history_copy(&before);
+    auto_memory_object struct memory_object log = MEMORY_OBJECT_INIT;
+    auto_memory_object struct memory_object object = MEMORY_OBJECT_INIT;
+    struct history_plan plan = { .transaction_count = 6, .frames_max = 4, .may_resize = true };
+
+    history_write_log(&after, &plan, &log, NULL);
+    for (uint32_t pgno = 1; pgno <= 3; pgno += 2) /* pages 1 and 3 at least; not all of them */
+        after.pages[(size_t)(pgno - 1) * 512] ^= 1;
+    history_write_merged(&before, &after, &object);
+    check_lies(&before, &object, read_merged);
+}
+
+/* Whatever the parent is said to be: a page that is new since then must be there. */
+static void growth_without_its_pages_is_refused(void **state)
+{
+    (void)state;
+    enum {
+        PAGE_COUNT = 20,
+        HEADER_PLACE = 10 + 48, /* of the parent page count */
+        TRAILER_PLACE = 48,
+        TRAILER_SIZE = 190,
+    };
+    auto_history struct history before = history_new(24, 512, PAGE_COUNT);
+    auto_history struct history after = history_copy(&before);
+    auto_memory_object struct memory_object object = MEMORY_OBJECT_INIT;
+
+    static const uint32_t changed[] = { 2, 9, 13, 14, 19, 20 };
+    for (size_t index = 0; index < array_count(changed); index++)
+        after.pages[(size_t)(changed[index] - 1) * 512] ^= 1;
+    after.txid++;
+    after.digest = PAGE_COUNT; /* every page's weak digest is 1 */
+    history_write_merged(&before, &after, &object);
+    for (uint32_t parent = 0; parent <= PAGE_COUNT + 3; parent++) {
+        put_be32(object.bytes.data + HEADER_PLACE, parent);
+        put_be32(object.bytes.data + object.bytes.size - TRAILER_SIZE + TRAILER_PLACE, parent);
+        rc wanted = parent >= 18 ? RC_OK : RC_CORRUPT; /* 19 and 20 are there */
+        assert_int_equal(read_merged(&before, &object), wanted);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lies_in_a_log_do_no_harm),
         cmocka_unit_test(lies_in_a_snapshot_do_no_harm),
+        cmocka_unit_test(lies_in_a_merged_segment_do_no_harm),
+        cmocka_unit_test(growth_without_its_pages_is_refused),
     };
     return cmocka_run_group_tests_name("segment/lies", tests, NULL, NULL);
 }
