@@ -97,7 +97,7 @@ static void a_reader_in_the_way_only_delays_the_reset(void **unused)
     write_frames(&world, RESET_FRAMES);
     int64_t begin_ns = clock_monotonic_ns();
     struct capture_maintain_report report = world_maintain(&world);
-    assert_true(clock_monotonic_ns() - begin_ns < 2000000000);
+    assert_true(clock_monotonic_ns() - begin_ns < 30000000000);
     assert_true(report.reset_tried);
     assert_false(report.reset_done);
     assert_true(report.reader_in_the_way);

@@ -20,10 +20,10 @@ static int run(const char *command, int signal_number)
 
     assert_int_equal(child_start(&child, command, NULL), RC_OK);
     if (signal_number != 0) {
-        clock_pause_us(200 * 1000);
+        clock_pause_us(1000 * 1000); /* it has set its traps by then */
         child_signal(&child, signal_number);
     }
-    for (int try = 0; try < 10000; try++) {
+    for (int try = 0; try < 60000; try++) {
         if (child_reap(&child)) {
             assert_int_equal(child.pid, 0);
             return child.exit_code;

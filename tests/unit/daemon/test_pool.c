@@ -34,7 +34,7 @@ static void counted_run(void *payload)
 
 static void wait_for(atomic_int *value, int wanted)
 {
-    for (int try = 0; try < 5000 && atomic_load(value) != wanted; try++)
+    for (int try = 0; try < 60000 && atomic_load(value) != wanted; try++)
         clock_pause_us(1000);
     assert_int_equal(atomic_load(value), wanted);
 }

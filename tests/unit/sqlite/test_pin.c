@@ -255,7 +255,7 @@ static void a_reset_beside_a_busy_writer_takes_the_write_lock_for_a_moment(void 
     pinned_fixture_open(&fixture);
     other_process_run(&fixture.app, "INSERT INTO t VALUES(1, 1)");
     other_process_send(&fixture.app, ".repeat UPDATE t SET v=randomblob(200) WHERE id=1");
-    int64_t until_ms = clock_monotonic_ms() + 20000;
+    int64_t until_ms = clock_monotonic_ms() + 120000;
     while (done_count < 20 && clock_monotonic_ms() < until_ms) {
         struct reset_limits limits = { .write_lock_budget_ms = 20, .write_lock_wait_ms = 50 };
         struct reset_report report = { 0 };
@@ -299,7 +299,7 @@ static void a_foreign_reader_is_not_waited_for(void **state)
     assert_false(report.done);
     assert_true(report.reader_in_the_way);
     assert_int_equal(report.write_lock_hold_ns, 0);
-    assert_true(clock_monotonic_ms() - began_ms < 500);
+    assert_true(clock_monotonic_ms() - began_ms < 30000);
 
     other_process_run(&reader, "COMMIT");
     reset_done(&fixture);
@@ -464,9 +464,9 @@ static void slot_zero_is_not_left_while_a_checkpointer_is_in_flight(void **state
 
     /* Waits for slot 0, with the checkpoint lock. */
     struct other_process other = other_process_start(fixture.path);
-    other_process_run(&other, ".busy 1500");
+    other_process_run(&other, ".busy 4000");
     other_process_send(&other, ".checkpoint 1");
-    clock_pause_us(200000);
+    clock_pause_us(1000000);
     CHECK_RC(pin_advance(fixture.database, &fixture.client, &err), RC_BUSY);
     pin_state_read(fixture.database, &pin);
     assert_true(pin.in_slot_zero);
