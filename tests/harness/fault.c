@@ -1,31 +1,39 @@
 /*
  * fault - the nth system call fails
  *
- * The linker's --wrap sends the calls of our own code here; the names with 64 are what the C
- * library calls them when offsets have 64 bits.
+ * The linker's --wrap sends the calls of our own code here (the list is in meson.build); the names
+ * with 64 are what the C library calls them when offsets have 64 bits.
  */
 #include "harness/fault.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
 
 static struct {
     pthread_mutex_t mu;
     uint64_t counts[FAULT_CALL_COUNT];
-    uint64_t any_left; /* calls of any kind until the refused one; 0: none is */
+    struct fault_plan plan;
+    uint64_t passed; /* calls of the plan since it was armed */
     uint64_t skip[FAULT_CALL_COUNT];
     uint64_t times[FAULT_CALL_COUNT];
-    int sys_errno;
+    int sys_errno; /* of fault_arm_call() */
     size_t size_max;
     bool fired;
+    bool skips_syncs;
+    const char *name;
 } fault = { .mu = PTHREAD_MUTEX_INITIALIZER };
 
 static void fault_reset(void)
 {
-    fault.any_left = 0;
+    fault.plan = (struct fault_plan){ 0 };
+    fault.passed = 0;
     fault.size_max = 0;
     for (int i = 0; i < FAULT_CALL_COUNT; i++) {
         fault.skip[i] = 0;
@@ -33,15 +41,27 @@ static void fault_reset(void)
     }
 }
 
-bool fault_arm(uint64_t nth, int sys_errno)
+void fault_arm_plan(const struct fault_plan *plan)
 {
     pthread_mutex_lock(&fault.mu);
-    bool again = nth == 1 || fault.fired;
     fault_reset();
-    fault.any_left = nth;
-    fault.sys_errno = sys_errno;
+    fault.plan = *plan;
+    if (fault.plan.times == 0)
+        fault.plan.times = 1;
     fault.fired = false;
+    fault.name = "";
     pthread_mutex_unlock(&fault.mu);
+}
+
+bool fault_arm(uint64_t nth, int sys_errno)
+{
+    bool again = nth == 1 || fault_fired();
+
+    fault_arm_plan(&(struct fault_plan){
+        .calls = FAULT_CALLS_PLAIN,
+        .nth = nth,
+        .sys_errno = sys_errno,
+    });
     return again;
 }
 
@@ -78,6 +98,14 @@ bool fault_fired(void)
     return fired;
 }
 
+const char *fault_name(void)
+{
+    pthread_mutex_lock(&fault.mu);
+    const char *name = fault.name;
+    pthread_mutex_unlock(&fault.mu);
+    return name;
+}
+
 uint64_t fault_call_count(enum fault_call call)
 {
     pthread_mutex_lock(&fault.mu);
@@ -86,11 +114,25 @@ uint64_t fault_call_count(enum fault_call call)
     return count;
 }
 
-/* Whether this one call is the unlucky one; the mutex is held. */
-static bool fault_hits(enum fault_call call)
+void fault_skip_syncs(void)
 {
-    if (fault.any_left > 0 && --fault.any_left == 0)
-        return true;
+    fault.skips_syncs = true;
+}
+
+/* Whether this one call is an unlucky one of the plan; the mutex is held. */
+static bool fault_plan_hits(enum fault_call call)
+{
+    const struct fault_plan *plan = &fault.plan;
+
+    if (plan->nth == 0 || (plan->calls & FAULT_BIT(call)) == 0)
+        return false;
+    fault.passed++;
+    return fault.passed >= plan->nth && fault.passed - plan->nth < plan->times;
+}
+
+/* The same for fault_arm_call(). */
+static bool fault_call_hits(enum fault_call call)
+{
     if (fault.times[call] == 0)
         return false;
     if (fault.skip[call] > 0) {
@@ -101,54 +143,75 @@ static bool fault_hits(enum fault_call call)
     return true;
 }
 
-/* True when CALL is refused; errno says why. */
-static bool fault_refuses(enum fault_call call)
+struct fault_verdict {
+    bool hit;
+    enum fault_way way;
+    int sys_errno;
+};
+
+static struct fault_verdict fault_judge(enum fault_call call, const char *name)
 {
+    struct fault_verdict verdict = { .sys_errno = 0 };
+
     pthread_mutex_lock(&fault.mu);
     fault.counts[call]++;
-    bool hit = fault_hits(call);
-    int sys_errno = fault.sys_errno;
-    fault.fired = fault.fired || hit;
+    if (fault_plan_hits(call))
+        verdict = (struct fault_verdict){ true, fault.plan.way, fault.plan.sys_errno };
+    else if (fault_call_hits(call))
+        verdict = (struct fault_verdict){ true, FAULT_REFUSE, fault.sys_errno };
+    if (verdict.hit) {
+        fault.fired = true;
+        fault.name = name;
+    }
     pthread_mutex_unlock(&fault.mu);
-    if (hit)
-        errno = sys_errno;
-    return hit;
+    return verdict;
 }
 
-static size_t fault_size(size_t size)
+bool fault_refuses(enum fault_call call, const char *name)
 {
+    struct fault_verdict verdict = fault_judge(call, name);
+
+    if (!verdict.hit || verdict.way == FAULT_SHORTEN)
+        return false;
+    errno = verdict.sys_errno;
+    return true;
+}
+
+int fault_code(enum fault_call call, const char *name)
+{
+    struct fault_verdict verdict = fault_judge(call, name);
+
+    return verdict.hit ? verdict.sys_errno : 0;
+}
+
+bool fault_resizes(enum fault_call call, const char *name, size_t *size)
+{
+    struct fault_verdict verdict = fault_judge(call, name);
+
     pthread_mutex_lock(&fault.mu);
     size_t size_max = fault.size_max;
     pthread_mutex_unlock(&fault.mu);
-    return size_max != 0 && size > size_max ? size_max : size;
+    if (size_max != 0 && *size > size_max)
+        *size = size_max;
+    if (!verdict.hit)
+        return false;
+    if (verdict.way == FAULT_SHORTEN) {
+        *size = (*size + 1) / 2;
+        return false;
+    }
+    errno = verdict.sys_errno;
+    return true;
 }
+
+/* ---- the calls, in the order of enum fault_call */
+
+#define FAULT_WRAP(type, name, parameters)                                                         \
+    type __real_##name parameters;                                                                 \
+    type __wrap_##name parameters;                                                                 \
+    type __wrap_##name parameters
 
 int __real_open64(const char *path, int flags, ...);
 int __wrap_open64(const char *path, int flags, ...);
-ssize_t __real_pread64(int fd, void *out, size_t size, off_t offset);
-ssize_t __wrap_pread64(int fd, void *out, size_t size, off_t offset);
-ssize_t __real_pwrite64(int fd, const void *data, size_t size, off_t offset);
-ssize_t __wrap_pwrite64(int fd, const void *data, size_t size, off_t offset);
-ssize_t __real_write(int fd, const void *data, size_t size);
-ssize_t __wrap_write(int fd, const void *data, size_t size);
-int __real_fdatasync(int fd);
-int __wrap_fdatasync(int fd);
-int __real_fsync(int fd);
-int __wrap_fsync(int fd);
-int __real_ftruncate64(int fd, off_t size);
-int __wrap_ftruncate64(int fd, off_t size);
-int __real_rename(const char *from, const char *to);
-int __wrap_rename(const char *from, const char *to);
-long __real_syscall(long number, ...);
-long __wrap_syscall(long number, ...);
-int __real_link(const char *from, const char *to);
-int __wrap_link(const char *from, const char *to);
-int __real_unlink(const char *path);
-int __wrap_unlink(const char *path);
-int __real_remove(const char *path);
-int __wrap_remove(const char *path);
-int __real_mkdir(const char *path, mode_t mode);
-int __wrap_mkdir(const char *path, mode_t mode);
 
 int __wrap_open64(const char *path, int flags, ...)
 {
@@ -157,42 +220,80 @@ int __wrap_open64(const char *path, int flags, ...)
     va_start(arguments, flags);
     mode_t mode = va_arg(arguments, mode_t);
     va_end(arguments);
-    return fault_refuses(FAULT_OPEN) ? -1 : __real_open64(path, flags, mode);
+    return fault_refuses(FAULT_OPEN, "open") ? -1 : __real_open64(path, flags, mode);
 }
 
-ssize_t __wrap_pread64(int fd, void *out, size_t size, off_t offset)
+FAULT_WRAP(ssize_t, pread64, (int fd, void *out, size_t size, off_t offset))
 {
-    return fault_refuses(FAULT_READ) ? -1 : __real_pread64(fd, out, fault_size(size), offset);
+    if (fault_resizes(FAULT_READ, "pread", &size))
+        return -1;
+    return __real_pread64(fd, out, size, offset);
 }
 
-ssize_t __wrap_pwrite64(int fd, const void *data, size_t size, off_t offset)
+FAULT_WRAP(ssize_t, pwrite64, (int fd, const void *data, size_t size, off_t offset))
 {
-    return fault_refuses(FAULT_WRITE) ? -1 : __real_pwrite64(fd, data, fault_size(size), offset);
+    if (fault_resizes(FAULT_WRITE, "pwrite", &size))
+        return -1;
+    return __real_pwrite64(fd, data, size, offset);
 }
 
-ssize_t __wrap_write(int fd, const void *data, size_t size)
+FAULT_WRAP(ssize_t, write, (int fd, const void *data, size_t size))
 {
-    return fault_refuses(FAULT_WRITE) ? -1 : __real_write(fd, data, fault_size(size));
+    if (fault_resizes(FAULT_WRITE, "write", &size))
+        return -1;
+    return __real_write(fd, data, size);
 }
 
-int __wrap_fdatasync(int fd)
+long __real_syscall(long number, ...);
+long __wrap_syscall(long number, ...);
+int __real_ftruncate64(int fd, off_t size);
+
+/* The pages that could not be written are gone, as with a disk that failed: zeros of that size. */
+static void fault_lose(int fd)
 {
-    return fault_refuses(FAULT_SYNC) ? -1 : __real_fdatasync(fd);
+    int saved = errno;
+    struct stat status;
+
+    int access_mode = fcntl(fd, F_GETFL) & O_ACCMODE;
+    if (__real_syscall(SYS_fstat, (long)fd, &status) == 0 && S_ISREG(status.st_mode) &&
+        access_mode != O_RDONLY) {
+        (void)!__real_ftruncate64(fd, 0);
+        (void)!__real_ftruncate64(fd, status.st_size);
+    }
+    errno = saved;
 }
 
-int __wrap_fsync(int fd)
+static int fault_sync(int fd, const char *name, long number)
 {
-    return fault_refuses(FAULT_SYNC) ? -1 : __real_fsync(fd);
+    struct fault_verdict verdict = fault_judge(FAULT_SYNC, name);
+
+    if (verdict.hit) {
+        errno = verdict.sys_errno;
+        if (verdict.way == FAULT_LOSE)
+            fault_lose(fd);
+        return -1;
+    }
+    return fault.skips_syncs ? 0 : (int)__real_syscall(number, (long)fd);
 }
 
-int __wrap_ftruncate64(int fd, off_t size)
+FAULT_WRAP(int, fdatasync, (int fd))
 {
-    return fault_refuses(FAULT_TRUNCATE) ? -1 : __real_ftruncate64(fd, size);
+    return fault_sync(fd, "fdatasync", SYS_fdatasync);
 }
 
-int __wrap_rename(const char *from, const char *to)
+FAULT_WRAP(int, fsync, (int fd))
 {
-    return fault_refuses(FAULT_RENAME) ? -1 : __real_rename(from, to);
+    return fault_sync(fd, "fsync", SYS_fsync);
+}
+
+FAULT_WRAP(int, ftruncate64, (int fd, off_t size))
+{
+    return fault_refuses(FAULT_TRUNCATE, "ftruncate") ? -1 : __real_ftruncate64(fd, size);
+}
+
+FAULT_WRAP(int, rename, (const char *from, const char *to))
+{
+    return fault_refuses(FAULT_RENAME, "rename") ? -1 : __real_rename(from, to);
 }
 
 /* renameat2() is the only call that our code makes by number; it takes five arguments. */
@@ -205,27 +306,121 @@ long __wrap_syscall(long number, ...)
     for (int i = 0; i < 5; i++)
         values[i] = va_arg(arguments, long);
     va_end(arguments);
-    if (fault_refuses(FAULT_RENAME))
+    if (fault_refuses(FAULT_RENAME, "renameat2"))
         return -1;
     return __real_syscall(number, values[0], values[1], values[2], values[3], values[4]);
 }
 
-int __wrap_link(const char *from, const char *to)
+FAULT_WRAP(int, link, (const char *from, const char *to))
 {
-    return fault_refuses(FAULT_LINK) ? -1 : __real_link(from, to);
+    return fault_refuses(FAULT_LINK, "link") ? -1 : __real_link(from, to);
 }
 
-int __wrap_unlink(const char *path)
+FAULT_WRAP(int, unlink, (const char *path))
 {
-    return fault_refuses(FAULT_REMOVE) ? -1 : __real_unlink(path);
+    return fault_refuses(FAULT_REMOVE, "unlink") ? -1 : __real_unlink(path);
 }
 
-int __wrap_remove(const char *path)
+FAULT_WRAP(int, remove, (const char *path))
 {
-    return fault_refuses(FAULT_REMOVE) ? -1 : __real_remove(path);
+    return fault_refuses(FAULT_REMOVE, "remove") ? -1 : __real_remove(path);
 }
 
-int __wrap_mkdir(const char *path, mode_t mode)
+FAULT_WRAP(int, mkdir, (const char *path, mode_t mode))
 {
-    return fault_refuses(FAULT_MKDIR) ? -1 : __real_mkdir(path, mode);
+    return fault_refuses(FAULT_MKDIR, "mkdir") ? -1 : __real_mkdir(path, mode);
+}
+
+FAULT_WRAP(int, stat64, (const char *path, struct stat *ret))
+{
+    return fault_refuses(FAULT_STAT, "stat") ? -1 : __real_stat64(path, ret);
+}
+
+FAULT_WRAP(int, lstat64, (const char *path, struct stat *ret))
+{
+    return fault_refuses(FAULT_STAT, "lstat") ? -1 : __real_lstat64(path, ret);
+}
+
+FAULT_WRAP(int, fstat64, (int fd, struct stat *ret))
+{
+    return fault_refuses(FAULT_STAT, "fstat") ? -1 : __real_fstat64(fd, ret);
+}
+
+FAULT_WRAP(int, fstatat64, (int folder, const char *path, struct stat *ret, int flags))
+{
+    return fault_refuses(FAULT_STAT, "fstatat") ? -1 : __real_fstatat64(folder, path, ret, flags);
+}
+
+FAULT_WRAP(
+    int, statx, (int folder, const char *path, int flags, unsigned int mask, struct statx *ret))
+{
+    return fault_refuses(FAULT_STAT, "statx") ? -1 : __real_statx(folder, path, flags, mask, ret);
+}
+
+FAULT_WRAP(int, access, (const char *path, int mode))
+{
+    return fault_refuses(FAULT_STAT, "access") ? -1 : __real_access(path, mode);
+}
+
+FAULT_WRAP(int, flock, (int fd, int operation))
+{
+    return fault_refuses(FAULT_LOCK, "flock") ? -1 : __real_flock(fd, operation);
+}
+
+FAULT_WRAP(
+    void *, mmap64, (void *address, size_t size, int protection, int flags, int fd, off_t offset))
+{
+    if (fault_refuses(FAULT_MAP, "mmap"))
+        return (void *)-1;
+    return __real_mmap64(address, size, protection, flags, fd, offset);
+}
+
+FAULT_WRAP(int, posix_fallocate64, (int fd, off_t offset, off_t size))
+{
+    int code = fault_code(FAULT_ALLOCATE, "posix_fallocate");
+
+    return code != 0 ? code : __real_posix_fallocate64(fd, offset, size);
+}
+
+FAULT_WRAP(DIR *, opendir, (const char *path))
+{
+    return fault_refuses(FAULT_FOLDER, "opendir") ? NULL : __real_opendir(path);
+}
+
+FAULT_WRAP(struct dirent *, readdir64, (DIR * folder))
+{
+    return fault_refuses(FAULT_FOLDER, "readdir") ? NULL : __real_readdir64(folder);
+}
+
+FAULT_WRAP(int, statvfs64, (const char *path, struct statvfs *ret))
+{
+    return fault_refuses(FAULT_SPACE, "statvfs") ? -1 : __real_statvfs64(path, ret);
+}
+
+FAULT_WRAP(int, mkostemp64, (char *pattern, int flags))
+{
+    return fault_refuses(FAULT_TEMP, "mkostemp") ? -1 : __real_mkostemp64(pattern, flags);
+}
+
+FAULT_WRAP(char *, realpath, (const char *path, char *ret))
+{
+    return fault_refuses(FAULT_RESOLVE, "realpath") ? NULL : __real_realpath(path, ret);
+}
+
+FAULT_WRAP(char *, getcwd, (char *out, size_t size))
+{
+    return fault_refuses(FAULT_RESOLVE, "getcwd") ? NULL : __real_getcwd(out, size);
+}
+
+FAULT_WRAP(int, fchown, (int fd, uid_t owner, gid_t group))
+{
+    return fault_refuses(FAULT_OWN, "fchown") ? -1 : __real_fchown(fd, owner, group);
+}
+
+FAULT_WRAP(int, pthread_create,
+    (pthread_t * ret, const pthread_attr_t *attributes, void *(*run)(void *), void *payload))
+{
+    int code = fault_code(FAULT_THREAD, "pthread_create");
+
+    return code != 0 ? code : __real_pthread_create(ret, attributes, run, payload);
 }
