@@ -21,6 +21,7 @@
 #define SEAWAL_CAPTURE_CAPTURE_H
 
 #include "base/error.h"
+#include "base/histogram.h"
 #include "segment/segment.h"
 
 #include <stdbool.h>
@@ -36,6 +37,10 @@ struct capture_options {
     uint32_t checkpoint_page_count; /* frames in the log from which a reset is tried; 0: 1,000 */
     uint64_t truncate_size;         /* log file size from which it is cut; 0: 64 MiB */
     int64_t write_lock_budget_ms;   /* 0: 20 */
+
+    /* Each hold of SQLite's write lock by us is noted there, at once; outlives the object; NULL:
+     * nowhere. */
+    struct histogram *write_lock_holds;
 };
 
 /* Where a history stands. */

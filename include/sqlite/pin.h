@@ -17,6 +17,7 @@
 #define SEAWAL_SQLITE_PIN_H
 
 #include "base/error.h"
+#include "base/histogram.h"
 #include "sqlite/database.h"
 
 #include <stdbool.h>
@@ -52,6 +53,7 @@ struct reset_limits {
     int64_t write_lock_budget_ms; /* how long the write lock may be held; 20 by default */
     int64_t write_lock_wait_ms;   /* how long it is tried for; never with a queue behind it */
     uint32_t remainder_frames;    /* frames left that are worth taking the write lock for */
+    struct histogram *holds;      /* every hold of the write lock is noted there; may be NULL */
 };
 
 struct reset_report {

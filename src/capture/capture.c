@@ -74,6 +74,7 @@ static void capture_take_options(struct capture *capture, const struct capture_o
     capture->write_lock_budget_ms = options->write_lock_budget_ms != 0
                                         ? options->write_lock_budget_ms
                                         : WRITE_LOCK_BUDGET_MS_DEFAULT;
+    capture->write_lock_holds = options->write_lock_holds;
 }
 
 static rc capture_open_parts(

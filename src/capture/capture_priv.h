@@ -31,6 +31,7 @@ struct capture {
 
     uint64_t segment_size;
     int64_t write_lock_budget_ms;
+    struct histogram *write_lock_holds; /* borrowed; may be NULL */
     struct checkpoint_limits limits;
     struct checkpoint_history history;
 

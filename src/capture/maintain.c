@@ -69,6 +69,7 @@ static rc maintain_reset(struct capture *capture, const struct checkpoint_facts 
         .write_lock_budget_ms = capture->write_lock_budget_ms,
         .write_lock_wait_ms = RESET_WRITE_LOCK_WAIT_MS,
         .remainder_frames = RESET_REMAINDER_FRAMES,
+        .holds = capture->write_lock_holds,
     };
 
     report->reset_tried = true;

@@ -23,6 +23,7 @@
 
 #include "base/cancel.h"
 #include "base/error.h"
+#include "base/histogram.h"
 #include "capture/capture.h"
 #include "config/config.h"
 #include "replica/replica.h"
@@ -63,6 +64,8 @@ struct entry {
     struct trouble capture_trouble;  /* capture work only */
     struct trouble upload_trouble;   /* upload work only */
     struct trouble snapshot_trouble; /* snapshot work only */
+
+    struct histogram write_lock_holds; /* since the start; histogram_read() at any time */
 
     pthread_mutex_t capture_mu;
     struct capture *capture; /* NULL unless FOLLOWING; guarded by capture_mu */

@@ -144,6 +144,8 @@ static void reset_release_write_lock(struct reset *reset, int64_t taken_ns)
     database->holds_write_lock = false;
 
     int64_t hold_ns = clock_monotonic_ns() - taken_ns;
+    if (reset->limits.holds != NULL)
+        histogram_note(reset->limits.holds, hold_ns);
     if (hold_ns > reset->report->write_lock_hold_ns)
         reset->report->write_lock_hold_ns = hold_ns;
 }
