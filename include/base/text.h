@@ -36,4 +36,11 @@ must_use rc text_parse_size(uint64_t *ret, const char *text, struct error *err);
 /* Lower-case hex of SIZE bytes into OUT, which has 2 * SIZE + 1 bytes. */
 void text_put_hex(char *out, const void *data, size_t size);
 
+/*
+ * How many of the SIZE bytes at P (at least 1) make the next well-formed UTF-8 character, and which
+ * it is; 0 when they make none (Unicode table 3-7: no overlong form, no surrogate, nothing above
+ * U+10FFFF).
+ */
+size_t text_utf8_next(uint32_t *ret, const uint8_t *p, size_t size);
+
 #endif

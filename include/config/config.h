@@ -72,6 +72,7 @@ struct config {
 
     enum log_level log_level;
     enum log_format log_format;
+    char *metrics_address;       /* HOST:PORT to answer Prometheus at; NULL: nowhere */
     char *exec;                  /* run the application as a child; NULL: none */
     int64_t shutdown_timeout_ms; /* grace for the final sync */
     uint32_t capture_workers;    /* threads, 1 and up */

@@ -123,29 +123,6 @@ static void log_put_text(struct log_line *line, const char *text)
     log_put(line, text, strlen(text));
 }
 
-/*
- * How many of the SIZE bytes at P make the next well-formed UTF-8 character, and which it is; 0
- * when they make none (Unicode table 3-7: no overlong form, no surrogate, nothing above U+10FFFF).
- */
-static size_t log_utf8_next(uint32_t *ret, const uint8_t *p, size_t size)
-{
-    static const uint32_t smallest[] = { 0, 0, 0x80, 0x800, 0x10000 };
-    size_t count = p[0] < 0x80 ? 1 : p[0] < 0xc0 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
-
-    if (count == 0 || count > size || p[0] > 0xf4)
-        return 0;
-    uint32_t value = count == 1 ? p[0] : p[0] & (0x7fu >> count);
-    for (size_t i = 1; i < count; i++) {
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-        value = value << 6 | (p[i] & 0x3f);
-    }
-    if (value < smallest[count] || value > 0x10ffff || (value >= 0xd800 && value < 0xe000))
-        return 0;
-    *ret = value;
-    return count;
-}
-
 /* Characters that act on a terminal or end a line for some reader. */
 static bool log_is_control(uint32_t character)
 {
@@ -179,7 +156,7 @@ static void log_put_quoted(struct log_line *line, const char *value)
     log_put(line, "\"", 1);
     for (size_t i = 0; i < size;) {
         uint32_t character = 0xfffd;
-        size_t count = log_utf8_next(&character, (const uint8_t *)value + i, size - i);
+        size_t count = text_utf8_next(&character, (const uint8_t *)value + i, size - i);
         if (count == 0 || character == '"' || character == '\\' || log_is_control(character))
             log_put_escape(line, character);
         else

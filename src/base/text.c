@@ -221,3 +221,22 @@ void text_put_hex(char *out, const void *data, size_t size)
     }
     out[2 * size] = '\0';
 }
+
+size_t text_utf8_next(uint32_t *ret, const uint8_t *p, size_t size)
+{
+    static const uint32_t smallest[] = { 0, 0, 0x80, 0x800, 0x10000 };
+    size_t count = p[0] < 0x80 ? 1 : p[0] < 0xc0 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
+
+    if (count == 0 || count > size || p[0] > 0xf4)
+        return 0;
+    uint32_t value = count == 1 ? p[0] : p[0] & (0x7fu >> count);
+    for (size_t i = 1; i < count; i++) {
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+        value = value << 6 | (p[i] & 0x3f);
+    }
+    if (value < smallest[count] || value > 0x10ffff || (value >= 0xd800 && value < 0xe000))
+        return 0;
+    *ret = value;
+    return count;
+}

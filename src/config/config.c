@@ -59,6 +59,7 @@ void config_release(struct config *config)
     free(config->dbs);
     free(config->warnings);
     free(config->exec);
+    free(config->metrics_address);
     free(config->file);
     *config = CONFIG_INIT;
 }

@@ -162,6 +162,8 @@ static const struct option_spec top_options[] = {
     SECTION("logging", option_logging, "what is logged, and how"),
     ROW(OPTION_TEXT, "exec", struct config, exec, NULL,
         "command that runs as a child; replication ends with it"),
+    ROW(OPTION_ADDRESS, "addr", struct config, metrics_address, NULL,
+        "HOST:PORT where Prometheus finds the metrics; without HOST on this machine only"),
     ROW(OPTION_DURATION, "shutdown-timeout", struct config, shutdown_timeout_ms, "30s",
         "how long the last uploads may take after TERM"),
     ROW(OPTION_DURATION, "shutdown-sync-timeout", struct config, shutdown_timeout_ms, NULL,
@@ -172,7 +174,6 @@ static const struct option_spec top_options[] = {
         "threads that upload"),
     LIMITED(OPTION_COUNT, "snapshot-workers", struct config, snapshot_workers, "1", 1, 16,
         "threads that make snapshots"),
-    IGNORED("addr", "metrics are not there yet"),
     IGNORED("mcp-addr", "not offered"),
     IGNORED("socket", "the control socket is not there yet"),
     IGNORED("levels", "segments are not merged yet"),
@@ -257,7 +258,8 @@ void option_set_defaults(const struct option_section *section, void *base)
 
 static bool option_is_text(const struct option_spec *option)
 {
-    return option->type == OPTION_TEXT || option->type == OPTION_PATH;
+    return option->type == OPTION_TEXT || option->type == OPTION_PATH ||
+           option->type == OPTION_ADDRESS;
 }
 
 static void option_release_text(const struct option_spec *option, void *field)

@@ -33,6 +33,7 @@ struct draft {
 enum option_type {
     OPTION_TEXT,
     OPTION_PATH,     /* made absolute, ~/ is the home folder */
+    OPTION_ADDRESS,  /* HOST:PORT to listen at */
     OPTION_DURATION, /* int64_t milliseconds */
     OPTION_COUNT,    /* uint32_t */
     OPTION_SIZE,     /* uint64_t bytes */

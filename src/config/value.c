@@ -151,6 +151,23 @@ rc option_absolute_path(char **ret, const char *path, struct error *err)
     return RC_OK;
 }
 
+/* HOST:PORT as it is, ":PORT" as the same on loopback. Nothing is looked up. */
+static rc value_address(char **ret, const char *text, struct error *err)
+{
+    const char *colon = strrchr(text, ':');
+    uint64_t port;
+
+    if (colon == NULL || text_parse_u64(&port, colon + 1, UINT16_MAX, NULL) != RC_OK)
+        FAIL(err, RC_USAGE, "'%s' is not HOST:PORT, as in 127.0.0.1:9090 or :9090", text);
+    size_t host_size = (size_t)(colon - text);
+    bool bracketed = host_size > 2 && text[0] == '[' && colon[-1] == ']';
+    if (!bracketed && strcspn(text, ":[]/ ") != host_size)
+        FAIL(err, RC_USAGE, "'%.*s' is not a host; an IPv6 address stands in brackets",
+            (int)host_size, text);
+    *ret = host_size == 0 ? text_format("127.0.0.1%s", text) : text_copy(text);
+    return RC_OK;
+}
+
 rc option_parse(const struct option_spec *option, const char *text, void *field, struct error *err)
 {
     switch (option->type) {
@@ -162,6 +179,13 @@ rc option_parse(const struct option_spec *option, const char *text, void *field,
 
         TRY(option_absolute_path(&path, text, err));
         value_text(field, path);
+        return RC_OK;
+    }
+    case OPTION_ADDRESS: {
+        char *address = NULL;
+
+        TRY(value_address(&address, text, err));
+        value_text(field, address);
         return RC_OK;
     }
     case OPTION_DURATION:

@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "child_priv.h"
 #include "entry_priv.h"
+#include "metrics_server_priv.h"
 #include "notify_priv.h"
 
 enum {
@@ -39,6 +40,7 @@ enum daemon_phase { DAEMON_RUNNING, DAEMON_DRAINING, DAEMON_ENDED };
 struct daemon {
     const struct daemon_options *options;
     struct entry_context context;
+    struct metrics_server *metrics_server; /* NULL: not asked for, or it could not listen */
     struct entry **entries;
     size_t entry_count;
     struct child child;
@@ -80,6 +82,23 @@ static rc daemon_open_entries(struct daemon *daemon, struct error *err)
     return RC_OK;
 }
 
+/* An address that is taken must not keep databases from being replicated. */
+static void daemon_open_metrics(struct daemon *daemon)
+{
+    const char *address = daemon->options->config->metrics_address;
+    struct error err = { 0 };
+
+    if (address == NULL || daemon->options->once)
+        return;
+    rc started =
+        metrics_server_start(&daemon->metrics_server, &daemon->context.registry, address, &err);
+    if (started != RC_OK)
+        log_error(LOG_ERROR, &err, "no metrics", "address", address, NULL);
+    else
+        log_event(LOG_INFO, "metrics", "address", address, "port",
+            log_u64(metrics_server_port(daemon->metrics_server)), NULL);
+}
+
 static rc daemon_start(struct daemon *daemon, struct error *err)
 {
     const struct config *config = daemon->options->config;
@@ -101,6 +120,7 @@ static rc daemon_start(struct daemon *daemon, struct error *err)
     TRY(pool_start(&context->upload_pool, "upload", config->upload_workers, err));
     TRY(pool_start(&context->snapshot_pool, "snapshot", config->snapshot_workers, err));
     TRY(daemon_open_entries(daemon, err));
+    daemon_open_metrics(daemon);
     daemon->watchdog_interval_ms = notify_watchdog_interval_ms();
     if (daemon->options->exec_command != NULL)
         TRY(child_start(&daemon->child, daemon->options->exec_command, err));
@@ -112,6 +132,7 @@ static void daemon_stop(struct daemon *daemon)
 {
     struct entry_context *context = &daemon->context;
 
+    metrics_server_stop(daemon->metrics_server);
     if (context->cancel != NULL)
         cancel_now(context->cancel);
     pool_stop(context->snapshot_pool);
@@ -120,6 +141,7 @@ static void daemon_stop(struct daemon *daemon)
     for (size_t index = 0; index < daemon->entry_count; index++)
         entry_free(daemon->entries[index]);
     free(daemon->entries);
+    metrics_registry_release(&context->registry);
     scheduler_free(context->scheduler);
     watch_free(context->watch);
     cancel_free(context->cancel);

@@ -56,6 +56,8 @@ static void entry_notified(void *payload, enum watch_event event)
         due_ms = 0;
     }
     entry->log_written = true;
+    if (entry->uncaptured_since_ms == 0)
+        entry->uncaptured_since_ms = clock_monotonic_ms();
     pthread_mutex_unlock(&entry->mu);
 
     if (state == ENTRY_WAITING)
@@ -100,10 +102,10 @@ rc entry_new(struct entry **ret, struct entry_context *context, const struct db_
     entry_job_init(&entry->capture_job, entry, context->capture_pool, entry_capture_run);
     entry_job_init(&entry->upload_job, entry, context->upload_pool, entry_upload_run);
     entry_job_init(&entry->snapshot_job, entry, context->snapshot_pool, entry_snapshot_run);
-    entry->open_trouble.what = "open";
-    entry->capture_trouble.what = "capture";
-    entry->upload_trouble.what = "upload";
-    entry->snapshot_trouble.what = "snapshot";
+    trouble_init(&entry->open_trouble, "open", &entry->metrics, METRIC_FAILING_OPEN);
+    trouble_init(&entry->capture_trouble, "capture", &entry->metrics, METRIC_FAILING_CAPTURE);
+    trouble_init(&entry->upload_trouble, "upload", &entry->metrics, METRIC_FAILING_UPLOAD);
+    trouble_init(&entry->snapshot_trouble, "snapshot", &entry->metrics, METRIC_FAILING_SNAPSHOT);
     entry->target = (struct watch_target){
         .database_path = config->path,
         .log_path = entry->log_path,
@@ -116,6 +118,8 @@ rc entry_new(struct entry **ret, struct entry_context *context, const struct db_
         return opened;
     }
     watch_add(context->watch, &entry->target);
+    metrics_registry_add(
+        &context->registry, config->path, &entry->metrics, entry_measure_now, entry);
     *ret = entry;
     return RC_OK;
 }
@@ -178,6 +182,7 @@ void entry_note_position(struct entry *entry, const struct capture_position *pos
 {
     pthread_mutex_lock(&entry->mu);
     entry->captured = *position;
+    entry_note_unstored_locked(entry);
     pthread_mutex_unlock(&entry->mu);
 }
 
@@ -202,7 +207,7 @@ void entry_drain(struct entry *entry)
 }
 
 /* Called with mu held. What is durable must be restorable too: a snapshot lies at or before it. */
-static uint64_t entry_durable_txid_locked(const struct entry *entry)
+uint64_t entry_durable_txid_locked(const struct entry *entry)
 {
     if (entry->restorable_from == 0 || entry->durable.txid < entry->restorable_from)
         return 0;

@@ -22,6 +22,8 @@ enum {
 };
 
 struct entry_round {
+    int64_t began_ms; /* monotonic */
+    int64_t began_ns; /* monotonic */
     struct capture_sync_report sync;
     struct capture_maintain_report maintain;
 };
@@ -102,12 +104,15 @@ static void entry_capture_done(struct entry *entry, const struct entry_round *ro
     int64_t elapsed_ms = now_ms - entry->last_sync_ms;
     entry->last_sync_ms = now_ms;
     entry->sync_count++;
+    entry->uncaptured_since_ms = entry->log_written ? round->began_ms : 0;
     entry->in_slot_zero = round->maintain.pin_in_slot_zero;
     if (!entry->draining)
         entry->refusal = (struct error){ 0 };
     pthread_mutex_unlock(&entry->mu);
 
     entry_round_log(entry, round);
+    entry_measure_round(
+        entry, &round->sync, &round->maintain, clock_monotonic_ns() - round->began_ns);
     if (round->sync.segment_count > 0)
         scheduler_at(entry->context->scheduler, &entry->upload_job, 0);
     int64_t next_ms = smaller_ms(
@@ -132,7 +137,9 @@ static void entry_capture_failed(struct entry *entry, const struct error *err)
         scheduler_at(entry->context->scheduler, &entry->capture_job, now_ms + ENTRY_BUSY_RETRY_MS);
         return;
     }
+    metrics_add(&entry->metrics, METRIC_SYNC_ERRORS, 1);
     if (err->code == RC_NO_SPACE) {
+        metrics_set(&entry->metrics, METRIC_DISK_FULL, 1);
         trouble_note(&entry->capture_trouble, entry->config->path, err, ENTRY_ROOM_RETRY_MS);
         scheduler_at(entry->context->scheduler, &entry->capture_job, now_ms + ENTRY_ROOM_RETRY_MS);
         return;
@@ -147,7 +154,10 @@ static void entry_capture_failed(struct entry *entry, const struct error *err)
 void entry_capture_run(void *payload)
 {
     struct entry *entry = payload;
-    struct entry_round round = { 0 };
+    struct entry_round round = {
+        .began_ms = clock_monotonic_ms(),
+        .began_ns = clock_monotonic_ns(),
+    };
     struct error err = { 0 };
 
     pthread_mutex_lock(&entry->mu);

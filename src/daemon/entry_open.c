@@ -106,6 +106,8 @@ static rc entry_continue(
     entry_note_timeline(entry, timeline);
     TRY(capture_start(capture, timeline, &report, err));
     entry_log_start(entry, capture, &report);
+    if (report.continuity == CAPTURE_RESYNCED)
+        entry_measure_resync(entry, report.resync_page_count);
     return RC_OK;
 }
 
@@ -256,6 +258,7 @@ static rc entry_open(struct entry *entry, bool *ret_refused, struct error *err)
     entry->generation++;
     pthread_mutex_lock(&entry->mu);
     entry->captured = *capture_position(capture);
+    entry_note_unstored_locked(entry);
     entry->state = ENTRY_FOLLOWING;
     entry->attached = false;
     entry->sync_count = 0;

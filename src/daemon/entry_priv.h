@@ -26,6 +26,7 @@
 #include "base/histogram.h"
 #include "capture/capture.h"
 #include "config/config.h"
+#include "metrics_priv.h"
 #include "replica/replica.h"
 #include "replica/upload.h"
 #include "scheduler_priv.h"
@@ -41,7 +42,8 @@ struct entry_context {
     struct pool *snapshot_pool;
     struct watch *watch;
     struct cancel *cancel;
-    atomic_size_t refused_count; /* entries that wait for an operator */
+    atomic_size_t refused_count;      /* entries that wait for an operator */
+    struct metrics_registry registry; /* of every entry's metrics */
     bool once;
     bool new_timeline;
 };
@@ -66,6 +68,7 @@ struct entry {
     struct trouble snapshot_trouble; /* snapshot work only */
 
     struct histogram write_lock_holds; /* since the start; histogram_read() at any time */
+    struct metrics metrics;            /* by any thread; see entry_metrics.c */
 
     pthread_mutex_t capture_mu;
     struct capture *capture; /* NULL unless FOLLOWING; guarded by capture_mu */
@@ -99,7 +102,12 @@ struct entry {
     int64_t snapshot_time_ms; /* guarded by mu: wall clock when it began */
     uint64_t log_size;        /* guarded by mu: stored bytes of log behind it */
     int64_t last_sync_ms;     /* guarded by mu; monotonic */
-    struct error refusal;     /* guarded by mu: why REFUSED, or the last failure */
+
+    /* Guarded by mu; monotonic; 0: none. The oldest write that no capture has looked at, and the
+     * oldest transaction that was captured and is not durable. */
+    int64_t uncaptured_since_ms;
+    int64_t unstored_since_ms;
+    struct error refusal; /* guarded by mu: why REFUSED, or the last failure */
 };
 
 must_use rc entry_new(struct entry **ret, struct entry_context *context,
@@ -122,6 +130,7 @@ enum entry_settlement entry_settlement(struct entry *entry, struct error *ret_er
 
 /* The transaction up to which the replica restores everything; 0: nothing yet. */
 uint64_t entry_durable_txid(struct entry *entry);
+uint64_t entry_durable_txid_locked(const struct entry *entry); /* with mu held */
 
 /* ---- shared by the entry_*.c files */
 
@@ -145,6 +154,15 @@ must_use rc entry_claim(struct entry *entry, const struct replica_position *pare
 
 void entry_note_position(struct entry *entry, const struct capture_position *position);
 void entry_want_snapshot(struct entry *entry);
+
+/* Numbers (entry_metrics.c). note_unstored, with mu held: captured or durable have changed. */
+void entry_note_unstored_locked(struct entry *entry);
+void entry_measure_round(struct entry *entry, const struct capture_sync_report *sync,
+    const struct capture_maintain_report *maintain, int64_t elapsed_ns);
+void entry_measure_resync(struct entry *entry, uint64_t page_count);
+void entry_measure_upload(struct entry *entry, const struct upload_report *report);
+void entry_measure_now(void *payload);
+
 struct replica_position replica_position_of(const struct capture_position *position);
 struct capture_position capture_position_of(const struct replica_position *position);
 

@@ -145,10 +145,13 @@ static void entry_snapshot_done(struct entry *entry, const struct segment_summar
     entry->snapshot_done_count++;
     if (entry->restorable_from == 0)
         entry->restorable_from = summary->max_txid;
+    entry_note_unstored_locked(entry);
     entry->snapshot_size = summary->stored_size;
     entry->snapshot_time_ms = clock_wall_ms();
     entry->log_size = 0;
     pthread_mutex_unlock(&entry->mu);
+    metrics_add(&entry->metrics, METRIC_SNAPSHOTS_STORED, 1);
+    metrics_set(&entry->metrics, METRIC_LAST_UPLOAD, clock_wall_ms());
     log_event(LOG_INFO, "snapshot stored", "db", entry->config->path, "txid",
         log_u64(summary->max_txid), "pages", log_u64(summary->frame_count), "bytes",
         log_u64(summary->stored_size), NULL);

@@ -168,6 +168,7 @@ static rc entry_attach(struct entry *entry, struct error *err)
     pthread_mutex_lock(&entry->mu);
     entry->attached = true;
     entry->durable = options.durable;
+    entry_note_unstored_locked(entry);
     /* A snapshot that was stored while we looked is newer than what we saw. */
     bool is_current = entry->snapshot_done_count == snapshot_done_count;
     if (is_current) {
@@ -225,6 +226,7 @@ static void entry_note_durable(struct entry *entry, const struct upload_report *
 
     pthread_mutex_lock(&entry->mu);
     entry->durable = durable;
+    entry_note_unstored_locked(entry);
     entry->log_size += report->stored_size;
     bool snapshot_is_due = entry_snapshot_is_due(entry) && !entry->snapshot_wanted;
     pthread_mutex_unlock(&entry->mu);
@@ -282,6 +284,7 @@ static rc entry_upload(struct entry *entry, struct error *err)
         TRY(entry_check_superseded(entry, err));
     rc drained = uploader_drain(entry->uploader, &report, err);
     entry_note_durable(entry, &report);
+    entry_measure_upload(entry, &report);
     if (entry->fence_wanted)
         scheduler_at(entry->context->scheduler, &entry->upload_job, entry->fence_due_ms);
     return drained;

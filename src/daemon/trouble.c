@@ -16,6 +16,17 @@ static enum log_level trouble_level(rc code)
     return code == RC_NOT_FOUND || code == RC_BUSY ? LOG_WARN : LOG_ERROR;
 }
 
+void trouble_init(
+    struct trouble *trouble, const char *what, struct metrics *metrics, enum metric_id failing)
+{
+    *trouble = (struct trouble){
+        .what = what,
+        .metrics = metrics,
+        .failing = failing,
+        .failures = METRIC_FAILURES_OPEN + (failing - METRIC_FAILING_OPEN),
+    };
+}
+
 void trouble_note(
     struct trouble *trouble, const char *path, const struct error *err, int64_t retry_ms)
 {
@@ -26,6 +37,8 @@ void trouble_note(
         trouble->since_ms = now_ms;
     trouble->code = err->code;
     trouble->count++;
+    metrics_set(trouble->metrics, trouble->failing, 1);
+    metrics_add(trouble->metrics, trouble->failures, 1);
     if (!news && now_ms - trouble->told_ms < TROUBLE_TELL_INTERVAL_MS)
         return;
 
@@ -45,7 +58,8 @@ void trouble_clear(struct trouble *trouble, const char *path)
     duration_format_ms(lasted, clock_monotonic_ms() - trouble->since_ms);
     log_event(LOG_INFO, "works again", "what", trouble->what, "db", path, "failures",
         log_u64(trouble->count), "lasted", lasted, NULL);
-    *trouble = (struct trouble){ .what = trouble->what };
+    metrics_set(trouble->metrics, trouble->failing, 0);
+    trouble_init(trouble, trouble->what, trouble->metrics, trouble->failing);
 }
 
 int64_t trouble_backoff_ms(const struct trouble *trouble, int64_t first_ms, int64_t max_ms)

@@ -7,6 +7,7 @@
 #define SEAWAL_DAEMON_TROUBLE_PRIV_H
 
 #include "base/error.h"
+#include "metrics_priv.h"
 
 #include <stdint.h>
 
@@ -16,7 +17,14 @@ struct trouble {
     uint64_t count;   /* failures in a row */
     int64_t since_ms; /* monotonic */
     int64_t told_ms;  /* monotonic */
+    struct metrics *metrics;
+    enum metric_id failing;  /* 1 while it lasts */
+    enum metric_id failures; /* counted */
 };
+
+/* WHAT is constant text, METRICS is borrowed; FAILING is the row of this work in that family. */
+void trouble_init(
+    struct trouble *trouble, const char *what, struct metrics *metrics, enum metric_id failing);
 
 /*
  * Note a failure of database PATH; RETRY_MS tells the reader what follows (-1: no retry). The same

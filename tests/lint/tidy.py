@@ -41,6 +41,7 @@ EXCEPTIONS = [
 LIBRARIES = {
     "curl/": "net",
     "libdeflate.h": "codec",
+    "microhttpd.h": "daemon",
     "openssl/": "codec",
     "sqlite3.h": "sqlite",
     "systemd/": "daemon",
@@ -83,6 +84,7 @@ FUNCTION_LINES_MAX = 70
 TEST_FUNCTION_LINES_MAX = 100  # a test may hold its table of cases
 FILE_LINES_MAX = 900
 PARAMETERS_MAX = 6
+FOREIGN_SIGNATURES = r"struct MHD_Connection \*\w+,\s+const char \*path"  # callbacks as a library calls them
 CLANG_FORMAT_MAJOR = 14  # others lay out a few things differently
 C_FOLDERS = ["include", "src", "cmd", "tests"]
 
@@ -194,7 +196,7 @@ class Source:
         ):
             first -= 1
         signature = " ".join(self.code_lines[first : brace - 1])
-        if "(" not in signature:
+        if "(" not in signature or re.search(FOREIGN_SIGNATURES, signature):
             return
         depth = 0
         count = 1 - signature.count("...")

@@ -174,6 +174,28 @@ static void hex_is_written(void **state)
     assert_string_equal(out, "");
 }
 
+/* Unicode table 3-7: what is too long, half, a surrogate or beyond the last character is none. */
+static void utf8_is_well_formed_or_nothing(void **state)
+{
+    static const struct {
+        const char *text;
+        size_t count;
+        uint32_t character;
+    } rows[] = { { "a", 1, 'a' }, { "\xc3\xbc", 2, 0xfc }, { "\xe2\x82\xac", 3, 0x20ac },
+        { "\xf4\x8f\xbf\xbf", 4, 0x10ffff }, { "\x80", 0, 0 }, { "\xc3", 0, 0 }, { "\xc3(", 0, 0 },
+        { "\xc0\xaf", 0, 0 }, { "\xe0\x80\xaf", 0, 0 }, { "\xed\xa0\x80", 0, 0 },
+        { "\xf4\x90\x80\x80", 0, 0 }, { "\xf5\x80\x80\x80", 0, 0 } };
+
+    (void)state;
+    for (size_t i = 0; i < array_count(rows); i++) {
+        uint32_t character = 0;
+        size_t size = strlen(rows[i].text);
+        assert_int_equal(
+            text_utf8_next(&character, (const uint8_t *)rows[i].text, size), rows[i].count);
+        assert_int_equal(character, rows[i].character);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -186,6 +208,7 @@ int main(void)
         cmocka_unit_test(sizes_are_read),
         cmocka_unit_test(malformed_sizes_are_refused),
         cmocka_unit_test(hex_is_written),
+        cmocka_unit_test(utf8_is_well_formed_or_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

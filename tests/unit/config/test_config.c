@@ -172,9 +172,9 @@ static void config_takes_a_litestream_03_file(void **state)
     assert_int_equal(db->sync_interval_ms, 10000);
     assert_int_equal(db->snapshot.interval_ms, 12 * 3600 * 1000);
     assert_string_equal(db->replica.url, "s3://mybkt/db");
-    assert_int_equal(config.warning_count, 8);
-    assert_string_equal(
-        config.warnings[0], "f.yml:3: 'addr' has no effect: metrics are not there yet");
+    assert_string_equal(config.metrics_address, "127.0.0.1:9090");
+    assert_int_equal(config.warning_count, 7);
+    assert_non_null(strstr(config.warnings[0], "'monitor-interval' has no effect"));
 }
 
 /* Litestream 0.5, with everything that has no counterpart. */
@@ -284,6 +284,14 @@ static void config_refuses(void **state)
             "f.yml:5: 'age': encryption with age is not offered" },
         { "convert-to-wal: maybe\n",
             "f.yml:1: 'convert-to-wal': 'maybe' is neither true nor false" },
+        { "addr: 9090\n",
+            "f.yml:1: 'addr': '9090' is not HOST:PORT, as in 127.0.0.1:9090 or :9090" },
+        { "addr: 'localhost:65536'\n",
+            "f.yml:1: 'addr': 'localhost:65536' is not HOST:PORT, as in 127.0.0.1:9090 or :9090" },
+        { "addr: '::1:9090'\n",
+            "f.yml:1: 'addr': '::1' is not a host; an IPv6 address stands in brackets" },
+        { "addr: 'http://host:80'\n",
+            "f.yml:1: 'addr': 'http://host' is not a host; an IPv6 address stands in brackets" },
         { "logging: {type: xml}\n", "f.yml:1: 'type': 'xml' is neither text nor json" },
         { "logging: {level: loud}\n",
             "f.yml:1: 'level': 'loud' is none of debug, info, warn, error" },
@@ -304,6 +312,30 @@ static void config_refuses(void **state)
 
         CHECK_RC(parse(&config, rows[index].text, &err), RC_USAGE);
         assert_string_equal(err.text, rows[index].message);
+    }
+}
+
+/* Without a host it is loopback: nobody else is told what databases there are unless it is asked
+ * for. */
+static void config_completes_an_address(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *address;
+    } rows[] = {
+        { "addr: ':9090'\n", "127.0.0.1:9090" },
+        { "addr: localhost:1\n", "localhost:1" },
+        { "addr: '0.0.0.0:65535'\n", "0.0.0.0:65535" },
+        { "addr: '[::1]:0'\n", "[::1]:0" },
+    };
+
+    (void)state;
+    for (size_t index = 0; index < sizeof rows / sizeof rows[0]; index++) {
+        auto_config struct config config = CONFIG_INIT;
+        struct error err;
+
+        CHECK_OK(parse(&config, rows[index].text, &err));
+        assert_string_equal(config.metrics_address, rows[index].address);
     }
 }
 
@@ -471,6 +503,7 @@ int main(void)
         cmocka_unit_test(config_takes_a_litestream_05_file),
         cmocka_unit_test(config_warns_once_for_each_key),
         cmocka_unit_test(config_refuses),
+        cmocka_unit_test(config_completes_an_address),
         cmocka_unit_test(config_names_place_and_value),
         cmocka_unit_test(config_keeps_dollars_when_asked),
         cmocka_unit_test(config_makes_paths_absolute),
