@@ -74,7 +74,10 @@ struct wal_index_header {
 must_use rc database_log_header(
     struct database *database, struct wal_index_header *ret, struct error *err);
 
-/* Frames that checkpoints have copied into the database file (nBackfill). */
+/*
+ * Frames that checkpoints have copied into the database file (nBackfill); 0 where the index claims
+ * what cannot be (sqlite/poison.h), since every frame of the log counts then.
+ */
 uint32_t database_backfilled(struct database *database);
 
 /*

@@ -12,7 +12,6 @@
 
 enum {
     SEGMENT_SIZE_DEFAULT = 8 << 20,
-    SPOOL_SIZE_FACTOR_DEFAULT = 10, /* of the size from which the log is cut */
     CHECKPOINT_PAGE_COUNT_DEFAULT = 1000,
     TRUNCATE_SIZE_DEFAULT = 64 << 20,
     WRITE_LOCK_BUDGET_MS_DEFAULT = 20,
@@ -76,9 +75,6 @@ static void capture_take_options(struct capture *capture, const struct capture_o
                                         ? options->write_lock_budget_ms
                                         : WRITE_LOCK_BUDGET_MS_DEFAULT;
     capture->write_lock_holds = options->write_lock_holds;
-    capture->spool.size_max = options->spool_size != 0
-                                  ? options->spool_size
-                                  : SPOOL_SIZE_FACTOR_DEFAULT * capture->limits.truncate_size;
 }
 
 static rc capture_open_parts(
@@ -88,6 +84,7 @@ static rc capture_open_parts(
     struct wal_index_header header;
 
     TRY(database_open(&capture->database, options->path, &database_options, err));
+    TRY(capture_heal(capture, err));
     TRY(capture_read_header(capture, &header, err));
     capture->file_page_size = header.page_size;
     capture->page = mem_new(header.page_size);
@@ -118,7 +115,6 @@ void capture_close(struct capture *capture)
 {
     if (capture == NULL)
         return;
-    spool_merge_abort(&capture->spool);
     if (capture->database != NULL) {
         pin_drop(capture->database);
         database_close(capture->database);

@@ -6,7 +6,6 @@
 
 #include "capture/capture.h"
 #include "checkpoint_policy_priv.h"
-#include "spool_priv.h"
 #include "sqlite/database.h"
 #include "sqlite/pin.h"
 #include "state_priv.h"
@@ -38,8 +37,9 @@ struct capture {
 
     /* The log's header when it was last captured to its end; valid while FOLLOWING. */
     struct wal_index_header captured;
-    struct spool spool;
     struct log_place pinned; /* where the pin was when it last moved; not beyond its real place */
+
+    struct capture_poison poison; /* not told yet, or not healed yet */
 
     int64_t wall_ms;                   /* of the call in progress */
     struct capture_sync_report report; /* what was done since the last sync that told it */
@@ -83,6 +83,11 @@ void capture_note_pin(struct capture *capture);
 must_use rc capture_read_header(
     struct capture *capture, struct wal_index_header *ret, struct error *err);
 
+/* ---- heal.c */
+
+/* Look whether the log's index is poisoned, and heal it; capture->poison says what was found. */
+must_use rc capture_heal(struct capture *capture, struct error *err);
+
 /* ---- image.c */
 
 /* What HEADER says is the place at its end. */
@@ -109,15 +114,6 @@ must_use rc image_read(struct capture *capture, const struct image_view *view, u
  */
 must_use rc image_read_known(struct capture *capture, const struct log_place *place, uint32_t pgno,
     uint8_t *out, struct error *err);
-
-/* ---- snapshot.c */
-
-/*
- * The page as of the captured place into OUT. RC_CORRUPT: the database holds another one. RC_BUSY:
- * so it does, but nothing reads it; capture is in doubt now, and a sync answers that.
- */
-must_use rc capture_read_page(
-    struct capture *capture, uint32_t pgno, uint8_t *out, struct error *err);
 
 /* ---- freelist.c */
 

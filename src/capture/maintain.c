@@ -144,8 +144,16 @@ rc capture_maintain(struct capture *capture, int64_t monotonic_ms, int64_t wall_
         FAIL(err, RC_MISMATCH, "capture has stopped; the database must be opened again");
 
     capture->wall_ms = wall_ms;
+    TRY(capture_heal(capture, err));
     TRY(capture_follow(capture, &header, err));
-    TRY(maintain_step(capture, monotonic_ms, &report, &choice, err));
+    report.poison = capture->poison;
+    if (capture->poison.state == CAPTURE_POISON_HEALED)
+        capture->poison = (struct capture_poison){ 0 };
+
+    /* In a poisoned log every checkpoint harms, and the pin where it stands lets none do anything.
+     */
+    if (report.poison.state != CAPTURE_POISON_BUSY)
+        TRY(maintain_step(capture, monotonic_ms, &report, &choice, err));
     if (choice == CHECKPOINT_RESET && report.reset_done)
         TRY(maintain_step(capture, monotonic_ms, &report, &choice, err));
     struct pin_state pin;

@@ -17,6 +17,8 @@ enum {
     ENTRY_ROUND_MS_MIN = 10,
     ENTRY_BUSY_RETRY_MS = 20,
     ENTRY_ROOM_RETRY_MS = 1000, /* disk full */
+    ENTRY_POISON_RETRY_MS = 50,
+    ENTRY_POISON_TELL_MS = 60 * 1000,
     ENTRY_REOPEN_FIRST_MS = 250,
     ENTRY_REOPEN_MAX_MS = 30 * 1000,
 };
@@ -26,6 +28,7 @@ struct entry_round {
     int64_t began_ns; /* monotonic */
     struct capture_sync_report sync;
     struct capture_maintain_report maintain;
+    uint64_t txid; /* captured at its end */
 };
 
 static rc entry_round_run(
@@ -36,7 +39,37 @@ static rc entry_round_run(
     rc maintained =
         capture_maintain(capture, clock_monotonic_ms(), clock_wall_ms(), &round->maintain, err);
     entry_note_position(entry, capture_position(capture));
+    round->txid = capture_position(capture)->txid;
     return maintained;
+}
+
+/*
+ * What has happened before we were there may have done harm that we cannot see: that is said as an
+ * error also when it is healed.
+ */
+static void entry_round_log_poison(struct entry *entry, const struct entry_round *round)
+{
+    const struct capture_poison *poison = &round->maintain.poison;
+    bool healed = poison->state == CAPTURE_POISON_HEALED;
+
+    if (poison->state == CAPTURE_POISON_NONE)
+        return;
+    if (!healed && entry->poison_told_ms > 0 &&
+        clock_monotonic_ms() - entry->poison_told_ms < ENTRY_POISON_TELL_MS)
+        return;
+    entry->poison_told_ms = healed ? 0 : clock_monotonic_ms();
+    log_event(LOG_ERROR, healed ? "log healed" : "log poisoned", "db", entry->config->path,
+        "log_frames", log_u64(poison->log_frames), "claimed_frames",
+        log_u64(poison->claimed_frames), "txid", log_u64(round->txid), "meaning",
+        "SQLite's WAL-reset bug struck before seawal held the log "
+        "(sqlite.org/wal.html#walresetbug): no commit is lost, but those who wrote since then may "
+        "have changed stale pages",
+        "remedy",
+        healed ? "run PRAGMA integrity_check; restore an earlier txid where it fails; update the "
+                 "application's SQLite to 3.51.3 or later"
+               : "end the transaction or checkpoint that is in progress, or restart the "
+                 "application; seawal must go on running meanwhile",
+        NULL);
 }
 
 static void entry_round_log(const struct entry *entry, const struct entry_round *round)
@@ -86,6 +119,8 @@ static int64_t entry_round_next_ms(
 
     if (round->sync.transaction_count > 0)
         next_ms = smaller_ms(next_ms, ENTRY_SETTLE_MS);
+    if (round->maintain.poison.state == CAPTURE_POISON_BUSY)
+        next_ms = smaller_ms(next_ms, ENTRY_POISON_RETRY_MS);
     if (round->maintain.reader_in_the_way)
         next_ms = smaller_ms(next_ms, ENTRY_READER_RETRY_MS);
     else if (round->maintain.reset_tried && !round->maintain.reset_done)
@@ -111,6 +146,7 @@ static void entry_capture_done(struct entry *entry, const struct entry_round *ro
     pthread_mutex_unlock(&entry->mu);
 
     entry_round_log(entry, round);
+    entry_round_log_poison(entry, round);
     entry_measure_round(
         entry, &round->sync, &round->maintain, clock_monotonic_ns() - round->began_ns);
     if (round->sync.segment_count > 0)

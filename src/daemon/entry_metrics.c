@@ -54,6 +54,8 @@ void entry_measure_round(struct entry *entry, const struct capture_sync_report *
     metrics_set(metrics, METRIC_LOG_FRAMES, sync->log_frame_count);
     metrics_set(metrics, METRIC_LOG_SIZE, (int64_t)maintain->log_file_size);
     metrics_set(metrics, METRIC_DISK_FULL, 0);
+    metrics_set(metrics, METRIC_POISONED, maintain->poison.state == CAPTURE_POISON_BUSY);
+    metrics_add(metrics, METRIC_POISONS, maintain->poison.state == CAPTURE_POISON_HEALED);
     if (sync->resynced)
         entry_measure_resync(entry, sync->resync_page_count);
     if (maintain->truncated)

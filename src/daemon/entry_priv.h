@@ -66,6 +66,7 @@ struct entry {
     struct trouble capture_trouble;  /* capture work only */
     struct trouble upload_trouble;   /* upload work only */
     struct trouble snapshot_trouble; /* snapshot work only */
+    int64_t poison_told_ms;          /* capture work only; monotonic, 0: not told */
 
     struct histogram write_lock_holds; /* since the start; histogram_read() at any time */
     struct metrics metrics;            /* by any thread; see entry_metrics.c */

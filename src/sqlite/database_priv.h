@@ -6,6 +6,7 @@
 #include "inode_claim_priv.h"
 #include "sqlite/database.h"
 #include "sqlite/pin.h"
+#include "sqlite/poison.h"
 #include "sqlite/wal_format.h"
 
 enum {
@@ -39,6 +40,10 @@ struct database {
     const volatile uint8_t **regions;
     size_t region_count;
 
+    /* The last poison that was confirmed, and the log it was in; claimed_frames 0: none. */
+    struct index_poison poison;
+    uint32_t poison_salt[2];
+
     int64_t busy_until_ms; /* our own statements give up then */
     bool holds_write_lock; /* no statement of ours may wait, and none can recover the index */
     int64_t write_lock_until_ns;
@@ -70,6 +75,21 @@ must_use rc wal_index_region(
 /* The page number that the WAL-index has for FRAME; 0 when it has none. */
 must_use rc wal_index_pgno_of(
     struct database *database, uint32_t frame, uint32_t *ret, struct error *err);
+
+/* mxFrame, nBackfill and salts as they stand at this moment, whole or not, and believed or not. */
+struct wal_index_words {
+    uint32_t claimed_frames; /* nBackfill */
+    uint32_t log_frames;     /* mxFrame; read after nBackfill, so that neither can fall behind */
+    uint32_t salt[2];
+};
+struct wal_index_words wal_index_words_read(const struct database *database);
+
+/*
+ * Say that no frame was copied, and announce that as a commit announces itself, so that every
+ * connection drops its cached pages. The caller holds the write and the checkpoint lock. RC_BUSY:
+ * the header is not whole.
+ */
+must_use rc wal_index_disclaim(struct database *database, struct error *err);
 
 /* The header without healing and without waiting; RC_BUSY when it is not consistent right now. */
 must_use rc wal_index_header_try(

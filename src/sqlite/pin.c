@@ -31,7 +31,7 @@ struct pin_place {
 struct pin_sight {
     bool is_consistent;
     struct wal_index_header header;
-    uint32_t backfilled;
+    uint32_t claimed; /* nBackfill as it stands: what SQLite chooses the slot by */
 };
 
 static struct pin_sight pin_look(struct database *database)
@@ -39,7 +39,7 @@ static struct pin_sight pin_look(struct database *database)
     struct pin_sight sight = { 0 };
 
     sight.is_consistent = wal_index_header_try(database, &sight.header, NULL) == RC_OK;
-    sight.backfilled = database_backfilled(database);
+    sight.claimed = wal_index_words_read(database).claimed_frames;
     return sight;
 }
 
@@ -61,8 +61,8 @@ static struct pin_place pin_conclude(const struct pin_sight *before, const struc
     bool nothing_changed = before->header.change_counter == after->header.change_counter &&
                            before->header.frame_count == after->header.frame_count;
     return (struct pin_place){
-        .maybe_in_slot_zero = after->backfilled >= before->header.frame_count,
-        .in_slot_zero = nothing_changed && before->backfilled == before->header.frame_count,
+        .maybe_in_slot_zero = after->claimed >= before->header.frame_count,
+        .in_slot_zero = nothing_changed && before->claimed == before->header.frame_count,
         .frame_mark = before->header.frame_count,
     };
 }

@@ -31,6 +31,9 @@ enum {
     INDEX_COPY_SIZE = 48,
     INDEX_SUMMED_SIZE = 40,
     INDEX_VERSION = 3007000,
+    INDEX_AT_CHANGES = 8,
+    INDEX_AT_FRAMES = 16,
+    INDEX_AT_SALT = 32,
     INDEX_AT_BACKFILL = 96,
     INDEX_AT_PAGES = 136, /* in the first region; 0 in the others */
     INDEX_AT_HASH = 16384,
@@ -43,6 +46,7 @@ enum {
     HEADER_EAGER_TRY_COUNT = 5, /* before the first pause */
     HEADER_PAUSE_US = 10,
 };
+#define INDEX_HOST_IS_BIG_ENDIAN (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
 _Static_assert(INDEX_AT_PAGES + 4 * INDEX_FRAMES_FIRST == INDEX_AT_HASH, "region 0 is full");
 _Static_assert(4 * INDEX_FRAMES_OTHER == INDEX_AT_HASH, "the other regions are full");
 _Static_assert(INDEX_AT_HASH + 2 * INDEX_SLOT_COUNT == INDEX_REGION_SIZE, "the hash ends a region");
@@ -150,7 +154,6 @@ rc wal_index_header_try(struct database *database, struct wal_index_header *ret,
     uint8_t first[INDEX_COPY_SIZE];
     uint8_t second[INDEX_COPY_SIZE];
     uint32_t checksum[2] = { 0, 0 };
-    bool is_big_endian_host = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__;
 
     TRY(wal_index_region(database, 0, &region, err));
     if (region == NULL)
@@ -162,7 +165,7 @@ rc wal_index_header_try(struct database *database, struct wal_index_header *ret,
 
     if (memcmp(first, second, sizeof first) != 0 || first[12] == 0)
         FAIL(err, RC_BUSY, "the log's index is being changed");
-    wal_checksum(is_big_endian_host, bytes_of(first, INDEX_SUMMED_SIZE), checksum);
+    wal_checksum(INDEX_HOST_IS_BIG_ENDIAN, bytes_of(first, INDEX_SUMMED_SIZE), checksum);
     if (checksum[0] != index_native(first + 40) || checksum[1] != index_native(first + 44))
         FAIL(err, RC_BUSY, "the log's index is being changed");
     if (index_native(first) != INDEX_VERSION)
@@ -205,10 +208,53 @@ rc database_log_header(struct database *database, struct wal_index_header *ret, 
     return index_header_patiently(database, ret, err);
 }
 
-uint32_t database_backfilled(struct database *database)
+struct wal_index_words wal_index_words_read(const struct database *database)
 {
     assert(database->region_count > 0);
-    return index_word(database->regions[0], INDEX_AT_BACKFILL);
+
+    const volatile uint8_t *region = database->regions[0];
+    struct wal_index_words words = { .claimed_frames = index_word(region, INDEX_AT_BACKFILL) };
+
+    words.log_frames = index_word(region, INDEX_AT_FRAMES);
+    words.salt[0] = index_word(region, INDEX_AT_SALT);
+    words.salt[1] = index_word(region, INDEX_AT_SALT + 4);
+    return words;
+}
+
+static void index_put(volatile uint8_t *region, size_t offset, const uint8_t copy[INDEX_COPY_SIZE])
+{
+    for (size_t i = 0; i < INDEX_COPY_SIZE; i += sizeof(uint32_t))
+        __atomic_store_n((volatile uint32_t *)(volatile void *)(region + offset + i),
+            index_native(copy + i), __ATOMIC_SEQ_CST);
+}
+
+rc wal_index_disclaim(struct database *database, struct error *err)
+{
+    sqlite3_file *file = database->checkpointer.file;
+    struct wal_index_header header;
+    uint8_t copy[INDEX_COPY_SIZE];
+    void volatile *memory = NULL;
+
+    TRY(wal_index_header_try(database, &header, err));
+    int result = file->pMethods->xShmMap(file, 0, INDEX_REGION_SIZE, 0, &memory);
+    if (result != SQLITE_OK || memory == NULL)
+        return conn_error(err, NULL, result == SQLITE_OK ? SQLITE_IOERR : result, "map the index");
+
+    uint32_t change_counter = header.change_counter + 1;
+    uint32_t checksum[2] = { 0, 0 };
+    index_copy(memory, 0, copy);
+    memcpy(copy + INDEX_AT_CHANGES, &change_counter, sizeof change_counter);
+    wal_checksum(INDEX_HOST_IS_BIG_ENDIAN, bytes_of(copy, INDEX_SUMMED_SIZE), checksum);
+    memcpy(copy + INDEX_SUMMED_SIZE, checksum, sizeof checksum);
+
+    /* Whoever sees the new header must see the count; to die in between is a header to recover. */
+    __atomic_store_n(
+        (volatile uint32_t *)(volatile void *)((volatile uint8_t *)memory + INDEX_AT_BACKFILL), 0,
+        __ATOMIC_SEQ_CST);
+    index_put(memory, INDEX_COPY_SIZE, copy);
+    __sync_synchronize();
+    index_put(memory, 0, copy);
+    return RC_OK;
 }
 
 /* The region that FRAME is in, and the frame before the region's first. */
