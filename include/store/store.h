@@ -110,14 +110,23 @@ void store_free(struct store *store);
  * Counters since the store was made, for status and tests: requests as a provider bills them
  * (attempts included; HEAD is a get, parts of an upload are puts); for folders, calls.
  */
+enum store_answer {
+    STORE_ANSWER_2XX,
+    STORE_ANSWER_3XX,
+    STORE_ANSWER_4XX,
+    STORE_ANSWER_5XX,
+    STORE_ANSWER_NONE, /* not reached, broken off, too late */
+    STORE_ANSWER_COUNT,
+};
 struct store_stats {
     uint64_t put_count;
     uint64_t get_count;
     uint64_t list_count;
     uint64_t remove_count;
     uint64_t retry_count;
-    uint64_t sent_bytes;     /* bodies only */
-    uint64_t received_bytes; /* bodies only */
+    uint64_t sent_bytes;                        /* bodies only */
+    uint64_t received_bytes;                    /* bodies only */
+    uint64_t answer_counts[STORE_ANSWER_COUNT]; /* by status, of stores that speak HTTP */
 };
 void store_stats_read(const struct store *store, struct store_stats *ret);
 

@@ -10,6 +10,9 @@
 
 enum { FRAME_HEADER_SIZE = 24 };
 
+_Static_assert(METRIC_ANSWERS_NONE - METRIC_ANSWERS_2XX == STORE_ANSWER_NONE - STORE_ANSWER_2XX,
+    "answers are copied by index");
+
 /* The earlier of two moments; 0 is none. */
 static int64_t earlier_ms(int64_t left, int64_t right)
 {
@@ -101,6 +104,7 @@ void entry_measure_now(void *payload)
     struct entry *entry = payload;
     struct metrics *metrics = &entry->metrics;
     struct store_stats stats;
+    struct histogram holds;
 
     pthread_mutex_lock(&entry->mu);
     int64_t since_ms = earlier_ms(entry->uncaptured_since_ms, entry->unstored_since_ms);
@@ -111,6 +115,8 @@ void entry_measure_now(void *payload)
     metrics_set(metrics, METRIC_DURABLE_TXID, (int64_t)entry_durable_txid_locked(entry));
     pthread_mutex_unlock(&entry->mu);
 
+    histogram_read(&metrics->histograms[METRIC_WRITE_LOCK_HOLDS], &holds);
+    metrics_set(metrics, METRIC_WRITE_LOCK_MAX, (int64_t)holds.max_ns);
     store_stats_read(entry->store, &stats);
     metrics_set(metrics, METRIC_BEHIND_SINCE, since_ms);
     metrics_set(metrics, METRIC_DB_SIZE, (int64_t)size);
@@ -118,6 +124,9 @@ void entry_measure_now(void *payload)
     metrics_set(metrics, METRIC_GETS, (int64_t)stats.get_count);
     metrics_set(metrics, METRIC_LISTS, (int64_t)stats.list_count);
     metrics_set(metrics, METRIC_REMOVES, (int64_t)stats.remove_count);
+    for (int index = 0; index < STORE_ANSWER_COUNT; index++)
+        metrics_set(metrics, (enum metric_id)(METRIC_ANSWERS_2XX + index),
+            (int64_t)stats.answer_counts[index]);
     metrics_set(metrics, METRIC_RETRIES, (int64_t)stats.retry_count);
     metrics_set(metrics, METRIC_SENT_BYTES, (int64_t)stats.sent_bytes);
     metrics_set(metrics, METRIC_RECEIVED_BYTES, (int64_t)stats.received_bytes);

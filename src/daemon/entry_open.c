@@ -32,7 +32,7 @@ static rc entry_capture_open(struct entry *entry, struct capture **ret, struct e
         .checkpoint_page_count = (uint32_t)config->min_checkpoint_page_count,
         .truncate_size = config->truncate_size,
         .write_lock_budget_ms = config->write_lock_budget_ms,
-        .write_lock_holds = &entry->write_lock_holds,
+        .write_lock_holds = &entry->metrics.histograms[METRIC_WRITE_LOCK_HOLDS],
     };
 
     return capture_open(ret, &options, err);

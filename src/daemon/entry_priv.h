@@ -23,7 +23,6 @@
 
 #include "base/cancel.h"
 #include "base/error.h"
-#include "base/histogram.h"
 #include "capture/capture.h"
 #include "config/config.h"
 #include "metrics_priv.h"
@@ -68,8 +67,7 @@ struct entry {
     struct trouble snapshot_trouble; /* snapshot work only */
     int64_t poison_told_ms;          /* capture work only; monotonic, 0: not told */
 
-    struct histogram write_lock_holds; /* since the start; histogram_read() at any time */
-    struct metrics metrics;            /* by any thread; see entry_metrics.c */
+    struct metrics metrics; /* by any thread; see entry_metrics.c */
 
     pthread_mutex_t capture_mu;
     struct capture *capture; /* NULL unless FOLLOWING; guarded by capture_mu */

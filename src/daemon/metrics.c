@@ -59,6 +59,8 @@ const struct metric_spec metric_specs[METRIC_COUNT] = {
         METRIC_PLAIN, NULL),
     COUNTER(METRIC_TRUNCATIONS, "seawal_log_truncations_total", METRIC_PLAIN,
         "How often the log file was cut."),
+    GAUGE(METRIC_WRITE_LOCK_MAX, "seawal_write_lock_hold_max_seconds", METRIC_NS,
+        "The longest that this process has held the write lock."),
     GAUGE(METRIC_READER_SINCE, "seawal_long_reader_seconds", METRIC_SINCE_MS,
         "How long a foreign reader has kept the log from beginning again; 0: none does."),
     GAUGE(METRIC_POISONED, "seawal_log_poisoned", METRIC_PLAIN,
@@ -101,12 +103,28 @@ const struct metric_spec metric_specs[METRIC_COUNT] = {
         NULL),
     ROW(METRIC_REMOVES, "seawal_store_requests_total", "verb=\"remove\"", METRIC_COUNTER,
         METRIC_PLAIN, NULL),
+    ROW(METRIC_ANSWERS_2XX, "seawal_store_answers_total", "code=\"2xx\"", METRIC_COUNTER,
+        METRIC_PLAIN,
+        "Answers of a store that speaks HTTP, by status; none: there was none in time."),
+    ROW(METRIC_ANSWERS_3XX, "seawal_store_answers_total", "code=\"3xx\"", METRIC_COUNTER,
+        METRIC_PLAIN, NULL),
+    ROW(METRIC_ANSWERS_4XX, "seawal_store_answers_total", "code=\"4xx\"", METRIC_COUNTER,
+        METRIC_PLAIN, NULL),
+    ROW(METRIC_ANSWERS_5XX, "seawal_store_answers_total", "code=\"5xx\"", METRIC_COUNTER,
+        METRIC_PLAIN, NULL),
+    ROW(METRIC_ANSWERS_NONE, "seawal_store_answers_total", "code=\"none\"", METRIC_COUNTER,
+        METRIC_PLAIN, NULL),
     COUNTER(METRIC_RETRIES, "seawal_store_retries_total", METRIC_PLAIN,
         "Requests that were repeated because the one before had failed."),
     COUNTER(METRIC_SENT_BYTES, "seawal_store_sent_bytes_total", METRIC_PLAIN,
         "Bytes of bodies sent to the store."),
     COUNTER(METRIC_RECEIVED_BYTES, "seawal_store_received_bytes_total", METRIC_PLAIN,
         "Bytes of bodies received from the store."),
+};
+
+const struct metric_histogram_spec metric_histogram_specs[METRIC_HISTOGRAM_COUNT] = {
+    [METRIC_WRITE_LOCK_HOLDS] = { "seawal_write_lock_hold_seconds",
+        "How long this process has held the write lock, each time." },
 };
 
 void metrics_registry_release(struct metrics_registry *registry)

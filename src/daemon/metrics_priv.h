@@ -1,10 +1,11 @@
 /*
  * metrics - numbers about each database that anybody may set and a scrape reads
  *
- * Every entry owns a struct metrics: one whole number for each row of the table in metrics.c, all 0
- * at first. Works set and add without a lock and without knowing of Prometheus; the registry knows
- * whose they are; metrics_text.h makes the text. Nothing is collected: a scrape reads what was last
- * set, so it wakes no database, takes none of its locks and opens nothing.
+ * Every entry owns a struct metrics: one whole number for each row of the table in metrics.c, and a
+ * few histograms, all 0 at first. Works set and add without a lock and without knowing of
+ * Prometheus; the registry knows whose they are; metrics_text.h makes the text. Nothing is
+ * collected: a scrape reads what was last set, so it wakes no database, takes none of its locks and
+ * opens nothing.
  *
  * A new number is a new id here and its row in metrics.c.
  *
@@ -17,6 +18,8 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "base/histogram.h"
 
 /* In the order of the text; the rows of one family are neighbours. */
 enum metric_id {
@@ -40,6 +43,7 @@ enum metric_id {
     METRIC_RESETS_BLOCKED, /* by a foreign reader */
     METRIC_RESETS_MISSED,  /* the application was too fast, or the budget was over */
     METRIC_TRUNCATIONS,
+    METRIC_WRITE_LOCK_MAX, /* ns */
     METRIC_READER_SINCE, /* a foreign reader keeps the log from being reset */
     METRIC_POISONED,     /* 1: the log's index is poisoned and not healed yet */
     METRIC_POISONS,
@@ -61,14 +65,25 @@ enum metric_id {
     METRIC_GETS,
     METRIC_LISTS,
     METRIC_REMOVES,
+    METRIC_ANSWERS_2XX, /* in the order of enum store_answer */
+    METRIC_ANSWERS_3XX,
+    METRIC_ANSWERS_4XX,
+    METRIC_ANSWERS_5XX,
+    METRIC_ANSWERS_NONE,
     METRIC_RETRIES,
     METRIC_SENT_BYTES,
     METRIC_RECEIVED_BYTES,
     METRIC_COUNT,
 };
 
+enum metric_histogram_id {
+    METRIC_WRITE_LOCK_HOLDS,
+    METRIC_HISTOGRAM_COUNT,
+};
+
 struct metrics {
     _Atomic int64_t values[METRIC_COUNT];
+    struct histogram histograms[METRIC_HISTOGRAM_COUNT]; /* histogram_note() into them */
 };
 
 static inline void metrics_set(struct metrics *metrics, enum metric_id id, int64_t value)
@@ -104,7 +119,13 @@ struct metric_spec {
     const char *help; /* in the first row of a family */
 };
 
+struct metric_histogram_spec {
+    const char *family;
+    const char *help;
+};
+
 extern const struct metric_spec metric_specs[METRIC_COUNT];
+extern const struct metric_histogram_spec metric_histogram_specs[METRIC_HISTOGRAM_COUNT];
 
 /* One database as a scrape sees it. */
 struct metrics_member {

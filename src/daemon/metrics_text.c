@@ -13,14 +13,17 @@
 #include "base/text.h"
 
 enum {
-    METRICS_LINE_SIZE_MAX = 128 * 1024, /* the longest label and a little more */
+    METRICS_LINE_SIZE_MAX =
+        2 * 1024 * 1024, /* a histogram: 26 times the longest label and a little */
+    METRICS_LINE_COUNT = METRIC_COUNT + METRIC_HISTOGRAM_COUNT, /* kinds; the process's are last */
+    NS_PER_US = 1000,
     MS_PER_S = 1000,
     NS_PER_S = 1000 * 1000 * 1000,
 };
 
 struct metrics_text {
     const struct metrics_registry *registry;
-    size_t metric; /* of the next line; METRIC_COUNT: the process's own are next */
+    size_t metric; /* of the next line; from METRIC_COUNT on the histograms */
     size_t member;
     bool ended;
     struct buf line; /* made and not read yet */
@@ -48,10 +51,14 @@ void metrics_text_free(struct metrics_text *text)
 }
 
 static void metrics_put_head(
-    struct buf *line, const char *family, const char *help, enum metric_type type)
+    struct buf *line, const char *family, const char *help, const char *type)
 {
-    buf_put_format(line, "# HELP %s %s\n# TYPE %s %s\n", family, help, family,
-        type == METRIC_COUNTER ? "counter" : "gauge");
+    buf_put_format(line, "# HELP %s %s\n# TYPE %s %s\n", family, help, family, type);
+}
+
+static const char *metric_type_name(enum metric_type type)
+{
+    return type == METRIC_COUNTER ? "counter" : "gauge";
 }
 
 static void metrics_put_value(struct buf *line, enum metric_unit unit, int64_t value)
@@ -83,7 +90,7 @@ static void metrics_text_number(struct metrics_text *text)
         text->metric == 0 || !text_equal(spec->family, metric_specs[text->metric - 1].family);
 
     if (begins && text->member == 0)
-        metrics_put_head(&text->line, spec->family, spec->help, spec->type);
+        metrics_put_head(&text->line, spec->family, spec->help, metric_type_name(spec->type));
     buf_put_format(&text->line, "%s{%s", spec->family, member->label);
     if (spec->label != NULL)
         buf_put_format(&text->line, ",%s", spec->label);
@@ -93,13 +100,42 @@ static void metrics_text_number(struct metrics_text *text)
     text->member++;
 }
 
+/* All lines of one histogram of one database: what was not longer than each bound, and all. */
+static void metrics_text_histogram(struct metrics_text *text)
+{
+    size_t id = text->metric - METRIC_COUNT;
+    const struct metric_histogram_spec *spec = &metric_histogram_specs[id];
+    const struct metrics_member *member = &text->registry->members[text->member];
+    struct buf *line = &text->line;
+    struct histogram histogram;
+    uint64_t below = 0;
+
+    histogram_read(&member->metrics->histograms[id], &histogram);
+    if (text->member == 0)
+        metrics_put_head(line, spec->family, spec->help, "histogram");
+    for (unsigned bucket = 0; bucket + 1 < HISTOGRAM_BUCKET_COUNT; bucket++) {
+        uint64_t bound_ns = histogram_bound_ns(bucket);
+
+        below += histogram.counts[bucket];
+        buf_put_format(line, "%s_bucket{%s,le=\"%" PRIu64 ".%06" PRIu64 "\"} %" PRIu64 "\n",
+            spec->family, member->label, bound_ns / NS_PER_S, bound_ns % NS_PER_S / NS_PER_US,
+            below);
+    }
+    buf_put_format(line, "%s_bucket{%s,le=\"+Inf\"} %" PRIu64 "\n", spec->family, member->label,
+        histogram.count);
+    buf_put_format(line, "%s_sum{%s} ", spec->family, member->label);
+    metrics_put_value(line, METRIC_NS, (int64_t)histogram.sum_ns);
+    buf_put_format(
+        line, "%s_count{%s} %" PRIu64 "\n", spec->family, member->label, histogram.count);
+    text->member++;
+}
+
 static void metrics_text_process(struct metrics_text *text)
 {
-    metrics_put_head(
-        &text->line, "seawal_databases", "Databases that are configured.", METRIC_GAUGE);
+    metrics_put_head(&text->line, "seawal_databases", "Databases that are configured.", "gauge");
     buf_put_format(&text->line, "seawal_databases %zu\n", text->registry->member_count);
     metrics_put_head(&text->line, "process_cpu_seconds_total",
-        "CPU time spent by this process, in user and system mode.", METRIC_COUNTER);
+        "CPU time spent by this process, in user and system mode.", "counter");
     buf_put_text(&text->line, "process_cpu_seconds_total ");
     metrics_put_value(&text->line, METRIC_MS, clock_cpu_ms());
     text->ended = true;
@@ -114,10 +150,12 @@ static bool metrics_text_next(struct metrics_text *text)
     text->line_read = 0;
     if (text->member == text->registry->member_count) {
         text->member = 0;
-        text->metric = text->registry->member_count == 0 ? METRIC_COUNT : text->metric + 1;
+        text->metric = text->registry->member_count == 0 ? METRICS_LINE_COUNT : text->metric + 1;
     }
     if (text->metric < METRIC_COUNT)
         metrics_text_number(text);
+    else if (text->metric < METRICS_LINE_COUNT)
+        metrics_text_histogram(text);
     else
         metrics_text_process(text);
     return true;

@@ -309,6 +309,15 @@ static void s3_count(
         atomic_fetch_add_explicit(&counters->sent_bytes, request->body.size, memory_order_relaxed);
 }
 
+static void s3_count_answer(struct s3_store *store, rc ran, int status)
+{
+    enum store_answer answer = STORE_ANSWER_NONE;
+
+    if (ran == RC_OK && status >= 200 && status < 600)
+        answer = (enum store_answer)(STORE_ANSWER_2XX + status / 100 - 2);
+    atomic_fetch_add_explicit(&store->base.counters.answer_counts[answer], 1, memory_order_relaxed);
+}
+
 static rc s3_exchange(struct s3_store *store, const struct s3_request *request,
     const struct retry_attempt *attempt, struct http_response *response, struct error *err)
 {
@@ -330,6 +339,7 @@ static rc s3_exchange(struct s3_store *store, const struct s3_request *request,
     };
     s3_count(store, request, attempt->index);
     rc ran = http_client_run(store->client, &http, response, err);
+    s3_count_answer(store, ran, response->status);
     if (request->kind == S3_KIND_GET)
         atomic_fetch_add_explicit(
             &store->base.counters.received_bytes, response->received_bytes, memory_order_relaxed);

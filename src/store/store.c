@@ -175,4 +175,6 @@ void store_stats_read(const struct store *store, struct store_stats *ret)
         .sent_bytes = atomic_load(&counters->sent_bytes),
         .received_bytes = atomic_load(&counters->received_bytes),
     };
+    for (size_t index = 0; index < STORE_ANSWER_COUNT; index++)
+        ret->answer_counts[index] = atomic_load(&counters->answer_counts[index]);
 }

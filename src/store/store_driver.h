@@ -57,6 +57,7 @@ struct store_counters {
     _Atomic uint64_t retry_count;
     _Atomic uint64_t sent_bytes;
     _Atomic uint64_t received_bytes;
+    _Atomic uint64_t answer_counts[STORE_ANSWER_COUNT];
 };
 
 /* Embedded first in every driver's own struct. */

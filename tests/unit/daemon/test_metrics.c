@@ -98,9 +98,36 @@ static void numbers_become_text(void **state)
     check_has_line(text, "seawal_failures_total{db=\"/b.db\",work=\"upload\"} 3");
     check_has_line(text, "seawal_failures_total{db=\"/a.db\",work=\"upload\"} 0");
     check_has_line(text, "seawal_databases 2");
-    assert_int_equal(count_of(text, "{db=\"/a.db\""), METRIC_COUNT);
+    assert_int_equal(count_of(text, "{db=\"/a.db\""),
+        METRIC_COUNT + METRIC_HISTOGRAM_COUNT * (HISTOGRAM_BUCKET_COUNT + 2));
     assert_int_equal(count_of(text, "# HELP seawal_failures_total "), 1);
     assert_int_equal(count_of(text, "# HELP "), count_of(text, "# TYPE "));
+    metrics_registry_release(&registry);
+}
+
+static void histograms_add_up(void **state)
+{
+    struct metrics metrics = { 0 };
+    struct metrics_registry registry = METRICS_REGISTRY_INIT;
+    struct histogram *holds = &metrics.histograms[METRIC_WRITE_LOCK_HOLDS];
+
+    (void)state;
+    metrics_registry_add(&registry, "/a", &metrics, NULL, NULL);
+    histogram_note(holds, 900);
+    histogram_note(holds, 3000000);
+    histogram_note(holds, 3000001);
+    histogram_note(holds, 60000000000);
+    auto_free char *text = text_of(&registry, 100);
+
+    check_has_line(text, "# TYPE seawal_write_lock_hold_seconds histogram");
+    check_has_line(text, "seawal_write_lock_hold_seconds_bucket{db=\"/a\",le=\"0.000001\"} 1");
+    check_has_line(text, "seawal_write_lock_hold_seconds_bucket{db=\"/a\",le=\"0.002000\"} 1");
+    check_has_line(text, "seawal_write_lock_hold_seconds_bucket{db=\"/a\",le=\"0.005000\"} 3");
+    check_has_line(text, "seawal_write_lock_hold_seconds_bucket{db=\"/a\",le=\"10.000000\"} 3");
+    check_has_line(text, "seawal_write_lock_hold_seconds_bucket{db=\"/a\",le=\"+Inf\"} 4");
+    check_has_line(text, "seawal_write_lock_hold_seconds_count{db=\"/a\"} 4");
+    check_has_line(text, "seawal_write_lock_hold_seconds_sum{db=\"/a\"} 60.006000901");
+    assert_int_equal(count_of(text, "_bucket{"), HISTOGRAM_BUCKET_COUNT);
     metrics_registry_release(&registry);
 }
 
@@ -250,6 +277,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(table_is_whole),
         cmocka_unit_test(numbers_become_text),
+        cmocka_unit_test(histograms_add_up),
         cmocka_unit_test(pieces_make_the_same_text),
         cmocka_unit_test(nothing_configured_is_a_text_too),
         cmocka_unit_test(moments_are_told_as_ages),
