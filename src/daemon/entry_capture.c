@@ -109,6 +109,18 @@ static int64_t entry_round_growth_ms(
     return growth_ms > ENTRY_ROUND_MS_MIN ? growth_ms : ENTRY_ROUND_MS_MIN;
 }
 
+/*
+ * A reset that failed is tried again although nothing more is written, also when this round was too
+ * soon for a try.
+ */
+static bool entry_round_leaves_reset(const struct entry *entry, const struct entry_round *round)
+{
+    if (round->maintain.reset_tried)
+        return !round->maintain.reset_done;
+    return entry->reset_pending && !round->maintain.pin_in_slot_zero &&
+           round->sync.log_frame_count >= entry->config->min_checkpoint_page_count;
+}
+
 /* When to look again although nobody woke us. */
 static int64_t entry_round_next_ms(
     const struct entry *entry, const struct entry_round *round, bool armed)
@@ -121,9 +133,10 @@ static int64_t entry_round_next_ms(
         next_ms = smaller_ms(next_ms, ENTRY_SETTLE_MS);
     if (round->maintain.poison.state == CAPTURE_POISON_BUSY)
         next_ms = smaller_ms(next_ms, ENTRY_POISON_RETRY_MS);
-    if (round->maintain.reader_in_the_way)
+    if (entry->reset_pending)
         next_ms = smaller_ms(next_ms, ENTRY_READER_RETRY_MS);
-    else if (round->maintain.reset_tried && !round->maintain.reset_done)
+    if (round->maintain.reset_tried && !round->maintain.reset_done &&
+        !round->maintain.reader_in_the_way)
         next_ms = smaller_ms(next_ms, ENTRY_RESET_RETRY_MS);
     if (!armed)
         next_ms = smaller_ms(next_ms, poll_ms > 0 ? poll_ms : ENTRY_BUSY_RETRY_MS);
@@ -145,6 +158,7 @@ static void entry_capture_done(struct entry *entry, const struct entry_round *ro
         entry->refusal = (struct error){ 0 };
     pthread_mutex_unlock(&entry->mu);
 
+    entry->reset_pending = entry_round_leaves_reset(entry, round);
     entry_round_log(entry, round);
     entry_round_log_poison(entry, round);
     entry_measure_round(

@@ -63,16 +63,15 @@ void entry_measure_round(struct entry *entry, const struct capture_sync_report *
         entry_measure_resync(entry, sync->resync_page_count);
     if (maintain->truncated)
         metrics_add(metrics, METRIC_TRUNCATIONS, 1);
-    if (!maintain->reset_tried)
-        return;
-    metrics_add(metrics,
-        maintain->reset_done          ? METRIC_RESETS_DONE
-        : maintain->reader_in_the_way ? METRIC_RESETS_BLOCKED
-                                      : METRIC_RESETS_MISSED,
-        1);
-    if (!maintain->reader_in_the_way)
+    if (maintain->reset_tried)
+        metrics_add(metrics,
+            maintain->reset_done          ? METRIC_RESETS_DONE
+            : maintain->reader_in_the_way ? METRIC_RESETS_BLOCKED
+                                          : METRIC_RESETS_MISSED,
+            1);
+    if (!entry->reset_pending || (maintain->reset_tried && !maintain->reader_in_the_way))
         metrics_set(metrics, METRIC_READER_SINCE, 0);
-    else if (metrics_get(metrics, METRIC_READER_SINCE) == 0)
+    else if (maintain->reader_in_the_way && metrics_get(metrics, METRIC_READER_SINCE) == 0)
         metrics_set(metrics, METRIC_READER_SINCE, clock_monotonic_ms());
 }
 

@@ -57,6 +57,8 @@ struct entry {
     struct replica *replica;
     struct watch_target target;
 
+    bool reset_pending; /* capture work only: a reset was tried and has not succeeded since */
+
     struct job open_job;
     struct job capture_job;
     struct job upload_job;

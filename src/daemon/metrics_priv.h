@@ -44,8 +44,8 @@ enum metric_id {
     METRIC_RESETS_MISSED,  /* the application was too fast, or the budget was over */
     METRIC_TRUNCATIONS,
     METRIC_WRITE_LOCK_MAX, /* ns */
-    METRIC_READER_SINCE, /* a foreign reader keeps the log from being reset */
-    METRIC_POISONED,     /* 1: the log's index is poisoned and not healed yet */
+    METRIC_READER_SINCE,   /* a foreign reader keeps the log from being reset */
+    METRIC_POISONED,       /* 1: the log's index is poisoned and not healed yet */
     METRIC_POISONS,
     METRIC_DISK_FULL, /* 1: the disk of spool or state folder is full */
     METRIC_SPOOL_SIZE,
