@@ -30,6 +30,9 @@ must_use rc fs_write_at(int fd, struct bytes bytes, uint64_t offset, struct erro
 /* Append at the file position. */
 must_use rc fs_write(int fd, struct bytes bytes, struct error *err);
 
+/* A scratch file in FOLDER for reading and writing that has no name, so nothing of it survives. */
+must_use rc fs_open_unnamed(int *ret, const char *folder, struct error *err);
+
 must_use rc fs_sync(int fd, const char *path, struct error *err);
 must_use rc fs_sync_parent(const char *path, struct error *err);
 must_use rc fs_truncate(int fd, uint64_t size, struct error *err);

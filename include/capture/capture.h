@@ -37,6 +37,7 @@ struct capture_options {
     uint32_t checkpoint_page_count; /* frames in the log from which a reset is tried; 0: 1,000 */
     uint64_t truncate_size;         /* log file size from which it is cut; 0: 64 MiB */
     int64_t write_lock_budget_ms;   /* 0: 20 */
+    uint64_t spool_size;            /* level 0 that waits is merged beyond; 0: 10 x truncate_size */
 
     /* Each hold of SQLite's write lock by us is noted there, at once; outlives the object; NULL:
      * nowhere. */
@@ -56,7 +57,8 @@ struct capture_position {
 
 /*
  * Opens the database (codes as database_open()), locks the state folder (RC_BUSY: another process)
- * and loads what is there. Nothing is pinned yet and nothing in the state folder is changed.
+ * and loads what is there. Nothing is pinned yet and nothing in the state folder is changed, but
+ * what a crash left there is swept.
  */
 must_use rc capture_open(
     struct capture **ret, const struct capture_options *options, struct error *err);
@@ -194,6 +196,33 @@ struct capture_maintain_report {
  */
 must_use rc capture_maintain(struct capture *capture, int64_t monotonic_ms, int64_t wall_ms,
     struct capture_maintain_report *ret, struct error *err);
+
+/*
+ * Keep what waits for the store under its cap (capture/spool_priv.h has the policy and the bound):
+ * when more waits, its segments become one merged segment, in slices, one a call. To be called
+ * after every sync; costs nothing while little waits. STORED_TXID: the store has everything up to
+ * there. Capture goes on between two calls; in_progress asks for the next one soon. An error is
+ * about the merge alone, which was given up and is tried again after a minute; capture is as it
+ * was.
+ */
+struct capture_merge_report {
+    bool in_progress;
+    bool done; /* the fields below are about it */
+    uint64_t min_txid;
+    uint64_t max_txid;
+    uint64_t
+        lost_point_count; /* transactions that could have been restored to, and no longer can */
+    uint64_t source_size; /* bytes on disk of the level-0 segments that it stands for */
+    uint64_t stored_size; /* its own */
+};
+must_use rc capture_merge(struct capture *capture, uint64_t stored_txid, int64_t monotonic_ms,
+    struct capture_merge_report *ret, struct error *err);
+
+/*
+ * After RC_NO_SPACE: whether holding the log back takes from the application what it needs itself
+ * (capture/spool_priv.h). Then close the capture; once there is room, a resync brings what changed.
+ */
+bool capture_let_go_is_due(const struct capture *capture);
 
 /*
  * A snapshot, page by page, as of the positions at the moments of reading.

@@ -39,6 +39,21 @@ rc fs_open(int *ret, const char *path, int flags, mode_t mode, struct error *err
     return RC_OK;
 }
 
+rc fs_open_unnamed(int *ret, const char *folder, struct error *err)
+{
+    if (fs_open(ret, folder, O_TMPFILE | O_RDWR, 0600, NULL) == RC_OK)
+        return RC_OK;
+
+    /* Not every file system can make a file without a name (NFS, overlays of old kernels). */
+    auto_free char *path = path_join(folder, ".scratch.tmp-XXXXXX");
+    auto_fd int fd = mkostemp(path, O_CLOEXEC);
+    if (fd < 0)
+        FAIL_SYS(err, "make a temporary file in '%s'", folder);
+    TRY(fs_remove(path, err));
+    *ret = TAKE_FD(fd);
+    return RC_OK;
+}
+
 rc fs_read_some(
     int fd, void *out, size_t size, uint64_t offset, size_t *ret_size, struct error *err)
 {

@@ -7,6 +7,8 @@
  */
 #include "capture_priv.h"
 
+#include "base/alloc.h"
+#include "base/text.h"
 #include "codec/digest.h"
 #include "segment/reader.h"
 
@@ -45,6 +47,13 @@ struct adopt_segment {
     struct capture_position position; /* becomes the one after it */
 };
 
+static char *adopt_folder(const struct capture *capture, const struct segment_entry *entry)
+{
+    const char *spool = capture->folder.spool;
+
+    return entry->is_merged ? segment_dir_merged(spool) : text_copy(spool);
+}
+
 static void adopt_reader_release(struct segment_reader **reader)
 {
     segment_reader_free(*reader);
@@ -65,6 +74,22 @@ static rc adopt_each_digest(void *payload, uint32_t pgno, uint64_t digest, struc
     return adopt_set(payload, pgno, digest, err);
 }
 
+/*
+ * A merged segment continues every position inside its range as well (FORMAT.md): the segment that
+ * the store got may have been merged here while it was on its way. That all digests add up to the
+ * merged segment's proves it.
+ */
+static bool adopt_continues(
+    const struct segment_identity *identity, const struct capture_position *position)
+{
+    if (identity->timeline != position->timeline || identity->page_size != position->page_size ||
+        memcmp(&identity->database_id, &position->database_id, sizeof identity->database_id) != 0)
+        return false;
+    if (identity->kind == SEGMENT_MERGED && identity->min_txid <= position->txid)
+        return true;
+    return identity->min_txid == position->txid + 1 && identity->parent_digest == position->digest;
+}
+
 /* RC_MISMATCH: the segment does not continue the position. */
 static rc adopt_apply(
     struct adopt_segment *segment, struct segment_reader *reader, struct error *err)
@@ -73,10 +98,7 @@ static rc adopt_apply(
     const struct segment_summary *summary = segment_reader_summary(reader);
     struct capture_position *position = &segment->position;
 
-    if (identity->kind != SEGMENT_LOG || identity->timeline != position->timeline ||
-        identity->page_size != position->page_size ||
-        memcmp(&identity->database_id, &position->database_id, sizeof identity->database_id) != 0 ||
-        identity->min_txid != position->txid + 1 || identity->parent_digest != position->digest)
+    if (!adopt_continues(identity, position))
         FAIL(err, RC_MISMATCH, "segment does not continue the position");
 
     TRY(segment_reader_each_digest(reader, adopt_each_digest, segment, err));
@@ -91,18 +113,34 @@ static rc adopt_apply(
     return RC_OK;
 }
 
-static rc adopt_segment(struct capture *capture, const struct segment_name *name, struct error *err)
+static rc adopt_segment(
+    struct capture *capture, const struct segment_entry *entry, struct error *err)
 {
+    auto_free char *folder = adopt_folder(capture, entry);
     __attribute__((cleanup(segment_dir_close))) struct segment_file file = { .fd = -1 };
     __attribute__((cleanup(adopt_reader_release))) struct segment_reader *reader = NULL;
     struct adopt_segment segment = { .capture = capture, .position = *capture_now(capture) };
 
-    TRY(segment_dir_open(&file, capture->folder.spool, name, err));
+    TRY(segment_dir_open(&file, folder, &entry->name, err));
     TRY(segment_reader_open(&reader, file.source, err));
     TRY(adopt_apply(&segment, reader, err));
     *capture_now(capture) = segment.position;
     *capture_place(capture) = segment_reader_summary(reader)->place;
     return RC_OK;
+}
+
+/*
+ * A level-0 segment that a merged one covers: nothing to apply, but the newest one alone knows the
+ * place in the log.
+ */
+static rc adopt_place(struct capture *capture, const struct segment_entry *entry, struct error *err)
+{
+    struct capture_position position;
+
+    if (entry->is_merged || entry->name.max_txid != capture_now(capture)->txid)
+        return RC_OK;
+    return position_from_segment(
+        &position, capture_place(capture), capture->folder.spool, &entry->name, err);
 }
 
 /*
@@ -117,7 +155,9 @@ static rc adopt_spool(
     while (index < list->count && list->entries[index].name.max_txid <= capture_now(capture)->txid)
         index++;
     for (; index < list->count; index++) {
-        rc result = adopt_segment(capture, &list->entries[index].name, err);
+        const struct segment_entry *entry = &list->entries[index];
+        rc result = entry->is_covered ? adopt_place(capture, entry, err)
+                                      : adopt_segment(capture, entry, err);
         if (result == RC_MISMATCH)
             break; /* of another history: the caller gives it up, and this call removes it */
         if (result != RC_OK)
@@ -136,7 +176,8 @@ static rc adopt_sweep(
     for (size_t index = 0; index < list->count; index++) {
         if (leads_up && index < rest)
             continue;
-        TRY(segment_dir_remove(capture->folder.spool, &list->entries[index].name, err));
+        auto_free char *folder = adopt_folder(capture, &list->entries[index]);
+        TRY(segment_dir_remove(folder, &list->entries[index].name, err));
     }
     return RC_OK;
 }
@@ -155,7 +196,7 @@ rc capture_adopt_commit(struct capture *capture, struct error *err)
         FAIL(err, RC_MISMATCH, "page digests do not add up to the digest of transaction %llu",
             (unsigned long long)folder->now.position.txid);
 
-    TRY(segment_dir_list(&list, folder->spool, err));
+    TRY(segment_dir_list_spool(&list, folder->spool, err));
     TRY(adopt_spool(capture, &list, &rest, err));
     TRY(adopt_sweep(capture, &list, rest, err));
 

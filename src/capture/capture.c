@@ -12,6 +12,7 @@
 
 enum {
     SEGMENT_SIZE_DEFAULT = 8 << 20,
+    SPOOL_SIZE_FACTOR_DEFAULT = 10, /* of the size from which the log is cut */
     CHECKPOINT_PAGE_COUNT_DEFAULT = 1000,
     TRUNCATE_SIZE_DEFAULT = 64 << 20,
     WRITE_LOCK_BUDGET_MS_DEFAULT = 20,
@@ -75,6 +76,9 @@ static void capture_take_options(struct capture *capture, const struct capture_o
                                         ? options->write_lock_budget_ms
                                         : WRITE_LOCK_BUDGET_MS_DEFAULT;
     capture->write_lock_holds = options->write_lock_holds;
+    capture->spool.size_max = options->spool_size != 0
+                                  ? options->spool_size
+                                  : SPOOL_SIZE_FACTOR_DEFAULT * capture->limits.truncate_size;
 }
 
 static rc capture_open_parts(
@@ -115,6 +119,7 @@ void capture_close(struct capture *capture)
 {
     if (capture == NULL)
         return;
+    spool_merge_abort(&capture->spool);
     if (capture->database != NULL) {
         pin_drop(capture->database);
         database_close(capture->database);

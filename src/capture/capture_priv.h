@@ -6,6 +6,7 @@
 
 #include "capture/capture.h"
 #include "checkpoint_policy_priv.h"
+#include "spool_priv.h"
 #include "sqlite/database.h"
 #include "sqlite/pin.h"
 #include "state_priv.h"
@@ -37,6 +38,7 @@ struct capture {
 
     /* The log's header when it was last captured to its end; valid while FOLLOWING. */
     struct wal_index_header captured;
+    struct spool spool;
     struct log_place pinned; /* where the pin was when it last moved; not beyond its real place */
 
     struct capture_poison poison; /* not told yet, or not healed yet */
@@ -114,6 +116,15 @@ must_use rc image_read(struct capture *capture, const struct image_view *view, u
  */
 must_use rc image_read_known(struct capture *capture, const struct log_place *place, uint32_t pgno,
     uint8_t *out, struct error *err);
+
+/* ---- snapshot.c */
+
+/*
+ * The page as of the captured place into OUT. RC_CORRUPT: the database holds another one. RC_BUSY:
+ * so it does, but nothing reads it; capture is in doubt now, and a sync answers that.
+ */
+must_use rc capture_read_page(
+    struct capture *capture, uint32_t pgno, uint8_t *out, struct error *err);
 
 /* ---- freelist.c */
 

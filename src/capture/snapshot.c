@@ -47,7 +47,7 @@ static void snapshot_chunk_prepare(struct snapshot_chunk *chunk, uint32_t page_s
  * Page PGNO has not the image that was captured. A free page may lose it, since no reader misses
  * it: a resync then finds out what it holds now. Any other page is damaged.
  */
-static rc snapshot_judge(struct capture *capture, uint32_t pgno, struct error *err)
+static rc capture_judge_page(struct capture *capture, uint32_t pgno, struct error *err)
 {
     bool is_free = false;
 
@@ -62,18 +62,20 @@ static rc snapshot_judge(struct capture *capture, uint32_t pgno, struct error *e
         pgno);
 }
 
+rc capture_read_page(struct capture *capture, uint32_t pgno, uint8_t *out, struct error *err)
+{
+    rc result = image_read_known(capture, capture_place(capture), pgno, out, err);
+
+    return result == RC_MISMATCH ? capture_judge_page(capture, pgno, err) : result;
+}
+
 static rc snapshot_read_page(
     struct capture *capture, uint32_t pgno, struct snapshot_chunk *chunk, struct error *err)
 {
     uint32_t page_size = capture_now(capture)->page_size;
     uint8_t *out = chunk->pages + chunk->page_count * page_size;
 
-    rc result = image_read_known(capture, capture_place(capture), pgno, out, err);
-    if (result == RC_MISMATCH)
-        return snapshot_judge(capture, pgno, err);
-    if (result != RC_OK)
-        return result;
-
+    TRY(capture_read_page(capture, pgno, out, err));
     chunk->pgnos[chunk->page_count] = pgno;
     chunk->digests[chunk->page_count] = digest_map_page(capture->folder.map, pgno);
     chunk->page_count++;

@@ -27,6 +27,7 @@ rc spool_writer_begin(struct spool_writer *writer, struct capture *capture, stru
         .parent_page_count = position->page_count,
     };
 
+    TRY(spool_check_room(capture, err));
     TRY(digest_map_begin(folder->map, identity.min_txid, err));
     *writer = SPOOL_WRITER_INIT;
     writer->capture = capture;
@@ -53,6 +54,7 @@ static rc spool_writer_set_digest(
 
     if (before == digest)
         return RC_OK;
+    spool_merge_keep(writer->capture, pgno, &writer->place);
     TRY(digest_map_set(map, pgno, digest, err));
     writer->digest = database_digest_replace(writer->digest, before, digest);
     return RC_OK;
@@ -219,6 +221,7 @@ rc spool_writer_commit(struct spool_writer *writer, struct error *err)
     capture->report.frame_count += writer->frame_count;
     capture->report.segment_count++;
     capture->report.stored_size += summary.stored_size;
+    spool_note_segment(&capture->spool, summary.stored_size);
     spool_writer_close(writer);
     return RC_OK;
 }

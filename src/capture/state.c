@@ -76,6 +76,29 @@ static rc state_check_spool(const struct state *state, const struct segment_list
     return RC_OK;
 }
 
+/*
+ * What a merge that was killed left: segments that a merged one covers, but for the newest one of
+ * level 0, which is the position.
+ */
+static rc state_sweep_covered(const struct state *state, struct error *err)
+{
+    auto_segment_list struct segment_list list = SEGMENT_LIST_INIT;
+    auto_free char *merged = segment_dir_merged(state->spool);
+    const struct segment_entry *newest = NULL;
+
+    TRY(segment_dir_list_spool(&list, state->spool, err));
+    for (size_t index = 0; index < list.count; index++) {
+        if (!list.entries[index].is_merged)
+            newest = &list.entries[index];
+    }
+    for (size_t index = 0; index < list.count; index++) {
+        const struct segment_entry *entry = &list.entries[index];
+        if (entry->is_covered && entry != newest)
+            TRY(segment_dir_remove(entry->is_merged ? merged : state->spool, &entry->name, err));
+    }
+    return RC_OK;
+}
+
 /* The newer of the position file and the newest segment; a zero txid when there is neither. */
 static rc state_load_position(struct state *state, struct error *err)
 {
@@ -86,6 +109,7 @@ static rc state_load_position(struct state *state, struct error *err)
     if (result != RC_OK && result != RC_NOT_FOUND)
         return result;
 
+    TRY(state_sweep_covered(state, err));
     TRY(segment_dir_list(&list, state->spool, err));
     TRY(state_check_spool(state, &list, found.origin_txid, err));
     if (list.count > 0) {
@@ -144,12 +168,15 @@ rc state_forget(struct state *state, const struct database_id *id, uint32_t page
     bool keep_spool, struct error *err)
 {
     auto_segment_list struct segment_list list = SEGMENT_LIST_INIT;
+    auto_free char *merged = segment_dir_merged(state->spool);
 
     if (!keep_spool) {
         /* Oldest first: what is left after a crash is contiguous and still ends in the position. */
-        TRY(segment_dir_list(&list, state->spool, err));
-        for (size_t index = 0; index < list.count; index++)
-            TRY(segment_dir_remove(state->spool, &list.entries[index].name, err));
+        TRY(segment_dir_list_spool(&list, state->spool, err));
+        for (size_t index = 0; index < list.count; index++) {
+            const struct segment_entry *entry = &list.entries[index];
+            TRY(segment_dir_remove(entry->is_merged ? merged : state->spool, &entry->name, err));
+        }
     }
     TRY(fs_remove(state->position_path, err));
     TRY(digest_map_reset(state->map, id, page_size, err));

@@ -4,6 +4,7 @@
  *   .NAME-seawal/        beside the database unless configured otherwise; mode 0700
  *     lock               flock(2) while a process works on it
  *     spool/             level-0 segments (segment/dir.h); the newest one is the position
+ *     spool/1/           merged segments, while a store is away for long (spool_priv.h)
  *     position           see position_priv.h
  *     digests, undo      see digest_map_priv.h
  *

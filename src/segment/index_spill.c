@@ -5,10 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/fs.h"
-#include "base/path.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -32,27 +29,10 @@ void index_spill_release(struct index_spill *spill)
     *spill = (struct index_spill){ .fd = -1 };
 }
 
-/* A file that has no name, or had one for the moment between two system calls. */
-static rc index_spill_open(struct index_spill *spill, struct error *err)
-{
-    rc result = fs_open(&spill->fd, spill->folder, O_TMPFILE | O_RDWR, 0600, NULL);
-    if (result == RC_OK)
-        return RC_OK;
-
-    /* Not every file system can make a file without a name (NFS, overlays of old kernels). */
-    auto_free char *path = path_join(spill->folder, ".index.tmp-XXXXXX");
-    auto_fd int fd = mkostemp(path, O_CLOEXEC);
-    if (fd < 0)
-        FAIL_SYS(err, "make a temporary file in '%s'", spill->folder);
-    TRY(fs_remove(path, err));
-    spill->fd = TAKE_FD(fd);
-    return RC_OK;
-}
-
 static rc index_spill_flush(struct index_spill *spill, struct error *err)
 {
     if (spill->fd < 0)
-        TRY(index_spill_open(spill, err));
+        TRY(fs_open_unnamed(&spill->fd, spill->folder, err));
     TRY_AS(err, fs_write_at(spill->fd, buf_bytes(&spill->memory), spill->file_size, err),
         "temporary file in '%s'", spill->folder);
     spill->file_size += spill->memory.size;

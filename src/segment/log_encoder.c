@@ -11,7 +11,7 @@
 #include "codec/digest.h"
 #include "log_chunk_priv.h"
 #include "page_diff_priv.h"
-#include "page_set_priv.h"
+#include "segment/page_set.h"
 #include "segment_writer_priv.h"
 
 #include <stdlib.h>

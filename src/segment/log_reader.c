@@ -9,7 +9,7 @@
 #include "log_walk_priv.h"
 #include "packing_priv.h"
 #include "page_diff_priv.h"
-#include "page_set_priv.h"
+#include "segment/page_set.h"
 
 #include <stdlib.h>
 

@@ -1,7 +1,7 @@
 /*
- * page_set - see page_set_priv.h
+ * page_set - see segment/page_set.h
  */
-#include "page_set_priv.h"
+#include "segment/page_set.h"
 
 #include "base/alloc.h"
 
@@ -37,11 +37,12 @@ void page_set_release(struct page_set *set)
     *set = PAGE_SET_INIT;
 }
 
-/* The group of UPPER, made when it is not there. */
-static struct page_group *page_set_group(struct page_set *set, uint32_t upper)
+/* The index of the first group that is not below UPPER. */
+static size_t page_set_find(const struct page_set *set, uint32_t upper)
 {
     size_t low = 0;
     size_t high = set->group_count;
+
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         if (set->groups[middle].upper < upper)
@@ -49,6 +50,14 @@ static struct page_group *page_set_group(struct page_set *set, uint32_t upper)
         else
             high = middle;
     }
+    return low;
+}
+
+/* The group of UPPER, made when it is not there. */
+static struct page_group *page_set_group(struct page_set *set, uint32_t upper)
+{
+    size_t low = page_set_find(set, upper);
+
     if (low < set->group_count && set->groups[low].upper == upper)
         return &set->groups[low];
 
@@ -83,10 +92,12 @@ static void group_make_bitmap(struct page_group *group)
     group->capacity = 0;
 }
 
-static bool group_array_add(struct page_group *group, uint16_t lower)
+/* The index of the first member that is not below LOWER. */
+static uint32_t group_array_find(const struct page_group *group, uint32_t lower)
 {
     uint32_t low = 0;
     uint32_t high = group->member_count;
+
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
         if (group->members[middle] < lower)
@@ -94,6 +105,13 @@ static bool group_array_add(struct page_group *group, uint16_t lower)
         else
             high = middle;
     }
+    return low;
+}
+
+static bool group_array_add(struct page_group *group, uint16_t lower)
+{
+    uint32_t low = group_array_find(group, lower);
+
     if (low < group->member_count && group->members[low] == lower)
         return false;
 
@@ -122,6 +140,45 @@ void page_set_add(struct page_set *set, uint32_t pgno)
         group->member_count++;
         set->count++;
     }
+}
+
+/* The smallest member that is not below LOWER; GROUP_SPAN when there is none. */
+static uint32_t group_from(const struct page_group *group, uint32_t lower)
+{
+    if (group->bitmap == NULL) {
+        uint32_t index = group_array_find(group, lower);
+        return index < group->member_count ? group->members[index] : GROUP_SPAN;
+    }
+
+    uint64_t rest = UINT64_MAX << lower % 64;
+    for (uint32_t index = lower / 64; index < GROUP_WORD_COUNT; index++, rest = UINT64_MAX) {
+        uint64_t word = group->bitmap[index] & rest;
+        if (word != 0)
+            return index * 64 + (uint32_t)__builtin_ctzll(word);
+    }
+    return GROUP_SPAN;
+}
+
+uint32_t page_set_after(const struct page_set *set, uint32_t pgno)
+{
+    if (pgno == UINT32_MAX)
+        return 0;
+
+    uint32_t from = pgno + 1;
+    for (size_t index = page_set_find(set, from / GROUP_SPAN); index < set->group_count; index++) {
+        const struct page_group *group = &set->groups[index];
+        uint32_t lower =
+            group_from(group, group->upper == from / GROUP_SPAN ? from % GROUP_SPAN : 0);
+        if (lower < GROUP_SPAN)
+            return group->upper * GROUP_SPAN + lower;
+    }
+    return 0;
+}
+
+bool page_set_has(const struct page_set *set, uint32_t pgno)
+{
+    assert(pgno != 0);
+    return page_set_after(set, pgno - 1) == pgno;
 }
 
 static rc group_bitmap_each(

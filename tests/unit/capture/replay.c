@@ -205,3 +205,67 @@ void replay_segment(struct replay *replay, const char *folder, const struct segm
     segment_reader_free(reader);
     segment_dir_close(&file);
 }
+
+/* ---- merged segments */
+
+static void replay_block(struct replay *replay, struct segment_reader *reader,
+    const struct source *source, const struct pages_chunk *chunk, size_t block_index)
+{
+    const struct pages_block *block = &chunk->blocks[block_index];
+    auto_free uint8_t *pages = mem_new_array(block->page_count, replay->page_size);
+    auto_buf struct buf stored = BUF_INIT(1 << 20);
+    struct inflater *inflater = inflater_new();
+    struct error err = { 0 };
+
+    CHECK_OK(source->read(source->payload, block->offset, block->stored_size, &stored, &err));
+    struct pages_block_input input = {
+        .chunk = chunk,
+        .block_index = block_index,
+        .stored = buf_bytes(&stored),
+    };
+    CHECK_OK(pages_block_decode(reader, &input, inflater, pages, &err));
+    inflater_free(inflater);
+    for (uint32_t index = 0; index < block->page_count; index++)
+        replay_set_page(replay, chunk->pgnos[block->first_page + index],
+            pages + (size_t)index * replay->page_size);
+}
+
+void replay_merged(struct replay *replay, const char *folder, const struct segment_name *name)
+{
+    struct error err = { 0 };
+    struct segment_file file = { .fd = -1 };
+    struct segment_reader *reader = NULL;
+    struct pages_chunk chunk = PAGES_CHUNK_INIT;
+
+    CHECK_OK(segment_dir_open(&file, folder, name, &err));
+    CHECK_OK(segment_reader_open(&reader, file.source, &err));
+    const struct segment_identity *identity = segment_reader_identity(reader);
+    const struct segment_summary *summary = segment_reader_summary(reader);
+    assert_int_equal(identity->kind, SEGMENT_MERGED);
+    assert_int_equal(identity->min_txid, name->min_txid);
+    assert_int_equal(summary->max_txid, name->max_txid);
+    assert_int_equal(summary->last_time_ms, name->time_ms);
+    assert_true(identity->min_txid <= replay->txid + 1);
+    assert_true(replay->txid >= replay->exact_txid);
+    if (identity->min_txid == replay->txid + 1) {
+        assert_int_equal(identity->parent_digest, replay->digest);
+        assert_int_equal(identity->parent_page_count, replay->page_count);
+    }
+
+    for (size_t index = 0; index < pages_reader_chunk_count(reader); index++) {
+        CHECK_OK(pages_reader_load_chunk(reader, index, &chunk, &err));
+        for (size_t block = 0; block < chunk.block_count; block++)
+            replay_block(replay, reader, &file.source, &chunk, block);
+    }
+    pages_chunk_release(&chunk);
+    replay_cut(replay, summary->max_txid, summary->page_count);
+    replay->txid = summary->max_txid;
+    replay->time_ms = summary->last_time_ms;
+    replay->merged_count++;
+    assert_int_equal(replay->page_count, summary->page_count);
+    assert_int_equal(replay->digest, summary->digest);
+    replay_check_complete(replay);
+    replay->stored_size += file.source.size;
+    segment_reader_free(reader);
+    segment_dir_close(&file);
+}

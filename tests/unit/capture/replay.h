@@ -13,4 +13,7 @@ void replay_set_page(struct replay *replay, uint32_t pgno, const uint8_t *page);
 void replay_read_page(struct replay *replay, uint32_t pgno, uint8_t *out);
 void replay_segment(struct replay *replay, const char *folder, const struct segment_name *name);
 
+/* A merged segment, from any transaction in it or the one before. */
+void replay_merged(struct replay *replay, const char *folder, const struct segment_name *name);
+
 #endif

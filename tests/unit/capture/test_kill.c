@@ -1,6 +1,7 @@
 /*
- * kill -9 of the process that captures, and of the processes that write, at random moments: map and
- * position agree on every open, the history is contiguous, and at the end it is the source.
+ * kill -9 of the process that captures and merges, and of the processes that write, at random
+ * moments: map and position agree on every open, the history is contiguous, and at the end it is
+ * the source.
  */
 #include "world.h"
 
@@ -27,13 +28,17 @@ static int capture_verb(const char *path, uint64_t number, unsigned steps)
         .path = path,
         .checkpoint_page_count = 300,
         .segment_size = 30000,
+        .spool_size = 150000,
     };
     struct capture *capture = NULL;
     struct error err = { 0 };
     struct capture_start_report start;
     struct capture_sync_report sync;
     struct capture_maintain_report maintain;
+    struct capture_merge_report merge;
 
+    /* In every other round the store is away, as it were: what waits is merged. */
+    bool is_merging = number / 1000 % 2 == 1;
     (void)steps;
     if (capture_open(&capture, &options, &err) != RC_OK ||
         capture_start(capture, 1, &start, &err) != RC_OK) {
@@ -44,6 +49,8 @@ static int capture_verb(const char *path, uint64_t number, unsigned steps)
         rc result = capture_sync(capture, (int64_t)number + now_ms, &sync, &err);
         if (result == RC_OK)
             result = capture_maintain(capture, now_ms, (int64_t)number + now_ms, &maintain, &err);
+        if (result == RC_OK && is_merging)
+            result = capture_merge(capture, 0, now_ms, &merge, &err);
         if (result != RC_OK && result != RC_BUSY) {
             fprintf(stderr, "%s\n", err.text);
             return 2;
@@ -81,8 +88,9 @@ static void finish(struct world *world)
     world_open(world, CAPTURE_STATE_POSITION);
     CHECK_OK(capture_start(world->capture, 1, &report, &err));
     world_step(world);
-    print_message("%llu transactions, %llu of them resyncs\n",
-        (unsigned long long)world->replay.txid, (unsigned long long)world->replay.resync_count);
+    print_message("%llu transactions, %llu of them resyncs; %llu merged segments\n",
+        (unsigned long long)world->replay.txid, (unsigned long long)world->replay.resync_count,
+        (unsigned long long)world->replay.merged_count);
     world_close(world);
     world_sql(world, "PRAGMA wal_checkpoint(TRUNCATE)");
     world_close_app(world);

@@ -346,10 +346,17 @@ uint64_t world_replay(struct world *world)
     uint64_t before = world->replay.txid;
     auto_free char *spool = text_format("%s/.app.db-seawal/spool", world->scratch.folder);
 
-    CHECK_OK(segment_dir_list(&list, spool, &err));
+    auto_free char *merged = segment_dir_merged(spool);
+
+    CHECK_OK(segment_dir_list_spool(&list, spool, &err));
     for (size_t index = 0; index < list.count; index++) {
-        if (list.entries[index].name.max_txid > world->replay.txid)
-            replay_segment(&world->replay, spool, &list.entries[index].name);
+        const struct segment_entry *entry = &list.entries[index];
+        if (entry->is_covered || entry->name.max_txid <= world->replay.txid)
+            continue;
+        if (entry->is_merged)
+            replay_merged(&world->replay, merged, &entry->name);
+        else
+            replay_segment(&world->replay, spool, &entry->name);
     }
     return world->replay.txid - before;
 }

@@ -35,6 +35,7 @@ struct replay {
     uint64_t exact_txid;   /* from here on the whole is as of one transaction again */
     uint64_t resync_count; /* transactions seen with the flag */
     uint64_t frame_count;
+    uint64_t merged_count; /* merged segments taken */
     uint64_t stored_size;
     uint64_t last_frame_count; /* of the last transaction */
     uint32_t last_flags;

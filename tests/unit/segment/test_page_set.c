@@ -1,6 +1,6 @@
 /* page_set: members once, ascending, whether groups are arrays or bitmaps */
 #include "history.h"
-#include "page_set_priv.h"
+#include "segment/page_set.h"
 
 #include "base/alloc.h"
 #include "harness/check.h"
@@ -43,6 +43,18 @@ static void check_set(uint32_t limit, uint32_t add_count)
     for (; expectation.next <= limit; expectation.next++)
         assert_int_equal(is_member[expectation.next], 0);
     assert_int_equal(set.count, expectation.count);
+
+    uint64_t count = 0;
+    uint32_t before = 0;
+    for (uint32_t pgno = page_set_after(&set, 0); pgno != 0; pgno = page_set_after(&set, pgno)) {
+        assert_true(pgno > before);
+        assert_int_equal(is_member[pgno], 1);
+        before = pgno;
+        count++;
+    }
+    assert_int_equal(count, set.count);
+    for (uint32_t pgno = 1; pgno <= limit; pgno += 1 + pgno / 1000)
+        assert_int_equal(page_set_has(&set, pgno), is_member[pgno]);
 }
 
 static void sparse_groups_hold_their_members(void **state)
@@ -66,6 +78,9 @@ static void both_ends_of_the_range_are_members(void **state)
     page_set_add(&set, UINT32_MAX);
     assert_int_equal(set.count, 2);
     assert_int_equal(set.group_count, 2);
+    assert_int_equal(page_set_after(&set, 0), 1);
+    assert_int_equal(page_set_after(&set, 1), UINT32_MAX);
+    assert_int_equal(page_set_after(&set, UINT32_MAX), 0);
 }
 
 static rc refuse(void *payload, uint32_t pgno, struct error *err)

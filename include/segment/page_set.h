@@ -3,13 +3,16 @@
  *
  * Page numbers are split into 65,536 groups of 65,536. A group is a sorted array of its members'
  * lower halves while it has few, and a bitmap from GROUP_ARRAY_MAX on, so it never takes more than
- * 8 KiB.
+ * 8 KiB: a bit a page of the database at most, 3 MiB for 100 GB of 4 KiB pages.
+ *
+ * Not thread-safe.
  */
-#ifndef SEAWAL_SEGMENT_PAGE_SET_PRIV_H
-#define SEAWAL_SEGMENT_PAGE_SET_PRIV_H
+#ifndef SEAWAL_SEGMENT_PAGE_SET_H
+#define SEAWAL_SEGMENT_PAGE_SET_H
 
 #include "base/error.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +29,10 @@ struct page_set {
 
 void page_set_release(struct page_set *set);
 void page_set_add(struct page_set *set, uint32_t pgno);
+bool page_set_has(const struct page_set *set, uint32_t pgno);
+
+/* The smallest member above PGNO; 0 when there is none. */
+uint32_t page_set_after(const struct page_set *set, uint32_t pgno);
 
 /* Called for each member, ascending; a non-OK answer stops and is returned. */
 typedef rc page_set_fn(void *payload, uint32_t pgno, struct error *err);

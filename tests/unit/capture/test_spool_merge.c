@@ -1,0 +1,294 @@
+/*
+ * spool_merge: what waits for a store is bounded, and still is every page; capture goes on while it
+ * is merged
+ */
+#include "world.h"
+
+#include "base/alloc.h"
+#include "base/text.h"
+#include "segment/dir.h"
+
+#include <stdlib.h>
+
+enum { SLICES_MAX = 10000 };
+
+struct spool_look {
+    size_t merged_count;
+    size_t level0_count;
+    size_t covered_count;
+    uint64_t merged_size;
+    uint64_t level0_size; /* not covered */
+};
+
+static struct spool_look look(const struct world *world)
+{
+    auto_segment_list struct segment_list list = SEGMENT_LIST_INIT;
+    struct spool_look seen = { 0 };
+    struct error err = { 0 };
+    auto_free char *spool = text_format("%s/.app.db-seawal/spool", world->scratch.folder);
+
+    CHECK_OK(segment_dir_list_spool(&list, spool, &err));
+    for (size_t index = 0; index < list.count; index++) {
+        const struct segment_entry *entry = &list.entries[index];
+        seen.merged_count += entry->is_merged;
+        seen.level0_count += !entry->is_merged;
+        seen.covered_count += entry->is_covered;
+        seen.merged_size += entry->is_merged ? entry->size : 0;
+        seen.level0_size += entry->is_merged || entry->is_covered ? 0 : entry->size;
+    }
+    return seen;
+}
+
+static struct capture_merge_report merge_slice(struct world *world)
+{
+    struct capture_merge_report report;
+    struct error err = { 0 };
+
+    CHECK_OK(capture_merge(world->capture, 0, world->monotonic_ms, &report, &err));
+    return report;
+}
+
+/* Until nothing is in progress; the report of the slice that ended it. */
+static struct capture_merge_report merge_all(struct world *world)
+{
+    struct capture_merge_report report = merge_slice(world);
+
+    for (unsigned slice = 0; report.in_progress; slice++) {
+        assert_true(slice < SLICES_MAX);
+        report = merge_slice(world);
+    }
+    return report;
+}
+
+static struct world world_with_cap(uint64_t size)
+{
+    struct world world = world_new(4096);
+
+    world.options.spool_size = size;
+    world_mix_schema(world.app);
+    world_begin(&world);
+    return world;
+}
+
+static void write_transactions(struct world *world, unsigned count)
+{
+    for (unsigned n = 0; n < count; n++) {
+        world_sql(world, "INSERT INTO t(k, v) VALUES(hex(randomblob(10)), randomblob(3000))");
+        (void)world_sync(world);
+    }
+}
+
+static void below_the_cap_nothing_is_merged(void **unused)
+{
+    (void)unused;
+    struct world world = world_with_cap(1 << 20);
+
+    write_transactions(&world, 20);
+    struct capture_merge_report report = merge_all(&world);
+    assert_false(report.done);
+    assert_int_equal(look(&world).merged_count, 0);
+    assert_int_equal(look(&world).level0_count, 20);
+    world_free(&world);
+}
+
+static void beyond_the_cap_all_becomes_one_segment(void **unused)
+{
+    (void)unused;
+    struct world world = world_with_cap(100000);
+
+    write_transactions(&world, 100);
+    struct capture_merge_report report = merge_all(&world);
+    assert_true(report.done);
+    assert_int_equal(report.min_txid, 2);
+    assert_int_equal(report.max_txid, 101);
+    assert_int_equal(report.lost_point_count, 99);
+    assert_true(report.source_size > 300000);
+
+    struct spool_look seen = look(&world);
+    assert_int_equal(seen.merged_count, 1);
+    assert_int_equal(seen.level0_count, 1); /* the position */
+    assert_int_equal(seen.covered_count, 1);
+    assert_int_equal(world_replay(&world), 100);
+    world_check(&world);
+
+    /* What follows goes on behind it, also after a restart. */
+    write_transactions(&world, 3);
+    world_close(&world);
+    world_start(&world, CAPTURE_CONTINUED);
+    write_transactions(&world, 3);
+    assert_int_equal(world_replay(&world), 6);
+    world_check(&world);
+
+    /* The sweep at open took what was covered and no longer the position. */
+    world_close(&world);
+    world_start(&world, CAPTURE_CONTINUED);
+    assert_int_equal(look(&world).covered_count, 0);
+    world_free(&world);
+}
+
+static void nothing_is_merged_twice_for_nothing(void **unused)
+{
+    (void)unused;
+    struct world world = world_with_cap(100000);
+    uint64_t merged_size = 0;
+    uint64_t source_size = 0;
+    unsigned count = 0;
+
+    for (unsigned round = 0; round < 60; round++) {
+        write_transactions(&world, 20);
+        struct capture_merge_report report = merge_all(&world);
+        count += report.done;
+        merged_size += report.stored_size;
+        source_size += report.source_size;
+    }
+    assert_true(count >= 3);
+    /* Each was paid for by new level 0 of half its size at least; the last one took all there is.
+     */
+    assert_true(merged_size <= 2 * source_size + look(&world).merged_size);
+    assert_true(count < 30);
+    world_free(&world);
+}
+
+/* However much is written into a database whose size does not change. */
+static void the_spool_is_bounded(void **unused)
+{
+    (void)unused;
+    enum { CAP = 300000, LARGEST = 200000 };
+    struct world world = world_with_cap(CAP);
+    uint64_t written = 0;
+    uint64_t largest = 0;
+
+    world_sql(&world, "INSERT INTO t(k, v) SELECT 'x', randomblob(3000) FROM"
+                      " (WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c LIMIT 300)"
+                      " SELECT x FROM c)");
+    (void)world_sync(&world);
+    for (unsigned round = 0; round < 300; round++) {
+        world_sql(&world,
+            "UPDATE t SET v = randomblob(3000) WHERE id IN (SELECT abs(random()) % 300 FROM t LIMIT 8)");
+        written += world_sync(&world).stored_size;
+        (void)world_maintain(&world);
+        (void)merge_all(&world);
+
+        struct spool_look seen = look(&world);
+        uint64_t size = seen.merged_size + seen.level0_size;
+        uint64_t database = (uint64_t)capture_position(world.capture)->page_count * 4096;
+        /* Blocks of 4 KiB are counted; here file sizes are compared. */
+        assert_true(size <= database + database / 2 + CAP + LARGEST);
+        largest = size > largest ? size : largest;
+    }
+    assert_true(written > 3 * largest);
+    (void)world_replay(&world);
+    world_check(&world);
+    world_free(&world);
+}
+
+/* Pages that change, go and come while it is merged are as of where it began. */
+static void capture_goes_on_while_it_is_merged(void **unused)
+{
+    (void)unused;
+    const char *seed_text = getenv("SEAWAL_SEED");
+    uint64_t seed = seed_text != NULL ? strtoull(seed_text, NULL, 10) : 20261121;
+    uint64_t random = seed;
+    unsigned merges = 0;
+    unsigned between = 0;
+
+    print_message("seed %llu\n", (unsigned long long)seed);
+    struct world world = world_new(1024);
+    world.options.spool_size = 500000;
+    world.options.checkpoint_page_count = 200;
+    world_mix_schema(world.app);
+    world_begin(&world);
+    world_sql(&world, "INSERT INTO t(k, v) SELECT 'x', randomblob(3000) FROM"
+                      " (WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c LIMIT 2000)"
+                      " SELECT x FROM c)");
+    for (unsigned step = 0; step < 600; step++) {
+        for (unsigned n = (unsigned)(world_random(&random) % 4); n > 0; n--)
+            world_mix_step(world.app, &random);
+        (void)world_sync(&world);
+        (void)world_maintain(&world);
+        struct capture_merge_report report = merge_slice(&world);
+        merges += report.done;
+        between += report.in_progress;
+        if (step % 10 == 0 || report.done) {
+            (void)world_replay(&world);
+            world_check(&world);
+        }
+    }
+    (void)merge_all(&world);
+    (void)world_replay(&world);
+    world_check(&world);
+    print_message("%u merges, %u rounds of capture inside them\n", merges, between);
+    assert_true(merges >= 3);
+    assert_true(between >= 2 * merges);
+    world_free(&world);
+}
+
+/* The process ends in the middle of it: nothing of it is left, and nothing is missing. */
+static void a_merge_that_was_left_is_gone(void **unused)
+{
+    (void)unused;
+    struct world world = world_with_cap(100000);
+
+    write_transactions(&world, 100);
+    assert_true(merge_slice(&world).in_progress);
+    assert_true(merge_slice(&world).in_progress);
+    assert_int_equal(look(&world).level0_count, 100);
+    world_close(&world);
+    world_start(&world, CAPTURE_CONTINUED);
+    assert_int_equal(look(&world).level0_count, 100);
+    assert_int_equal(look(&world).merged_count, 0);
+    assert_int_equal(world_replay(&world), 100);
+    assert_true(merge_all(&world).done);
+    world_check(&world);
+    world_free(&world);
+}
+
+/* The store came back: what it has drops out, and a merge of too little is given up. */
+static void what_is_stored_meanwhile_drops_out(void **unused)
+{
+    (void)unused;
+    struct world world = world_with_cap(100000);
+    auto_segment_list struct segment_list list = SEGMENT_LIST_INIT;
+    struct error err = { 0 };
+
+    write_transactions(&world, 100);
+    (void)world_replay(&world);
+    assert_true(merge_slice(&world).in_progress);
+    const char *spool = capture_spool_dir(world.capture);
+    CHECK_OK(segment_dir_list(&list, spool, &err));
+    for (size_t index = 0; index < 60; index++)
+        CHECK_OK(segment_dir_remove(spool, &list.entries[index].name, &err));
+    struct capture_merge_report report = merge_all(&world);
+    assert_true(report.done);
+    assert_int_equal(report.min_txid, 62);
+    assert_int_equal(report.max_txid, 101);
+    assert_int_equal(look(&world).merged_count, 1);
+    assert_int_equal(look(&world).level0_count, 1);
+    world_check(&world);
+
+    write_transactions(&world, 100);
+    (void)world_replay(&world);
+    assert_true(merge_slice(&world).in_progress);
+    CHECK_OK(segment_dir_list(&list, spool, &err));
+    for (size_t index = 0; index + 5 < list.count; index++)
+        CHECK_OK(segment_dir_remove(spool, &list.entries[index].name, &err));
+    report = merge_all(&world);
+    assert_false(report.done);
+    assert_int_equal(look(&world).level0_count, 5);
+    world_free(&world);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(below_the_cap_nothing_is_merged),
+        cmocka_unit_test(beyond_the_cap_all_becomes_one_segment),
+        cmocka_unit_test(nothing_is_merged_twice_for_nothing),
+        cmocka_unit_test(the_spool_is_bounded),
+        cmocka_unit_test(capture_goes_on_while_it_is_merged),
+        cmocka_unit_test(a_merge_that_was_left_is_gone),
+        cmocka_unit_test(what_is_stored_meanwhile_drops_out),
+    };
+
+    return world_main(argc, argv, tests, array_count(tests), NULL);
+}
