@@ -66,6 +66,7 @@ extern const struct command command_replicate;
 extern const struct command command_restore;
 extern const struct command command_history;
 extern const struct command command_status;
+extern const struct command command_check;
 extern const struct command command_databases;
 extern const struct command command_version;
 

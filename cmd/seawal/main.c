@@ -14,6 +14,7 @@ static const struct command *const commands[] = {
     &command_restore,
     &command_history,
     &command_status,
+    &command_check,
     &command_databases,
     &command_version,
 };

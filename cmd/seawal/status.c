@@ -13,6 +13,8 @@
 #include "interrupt.h"
 #include "output.h"
 #include "place.h"
+#include "sqlite/database.h"
+#include "sqlite/look.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -43,6 +45,7 @@ static const struct flag_spec status_flag_specs[] = {
 struct status_facts {
     const struct db_config *db;
     bool database_exists;
+    struct database_look look;
     rc local_code; /* RC_NOT_FOUND: no state folder */
     struct capture_peek peek;
     uint64_t durable_txid; /* what the daemon wrote down last; 0: nothing */
@@ -63,8 +66,17 @@ struct status_row {
     uint64_t spool_count; /* segments that the replica does not have */
     uint64_t spool_size;
     int64_t lag_ms;
+    char sqlite_writer[SQLITE_VERSION_TEXT_SIZE]; /* empty: not known */
+    const char *sqlite_writer_text;
+    const char *sqlite_library;
+    const char *wal_reset_bug;
     const char *error;
 };
+
+/* What SQLite's WAL-reset bug can do or has done to a database. */
+static const char status_bug_none[] = "no";
+static const char status_bug_possible[] = "possible";
+static const char status_bug_struck[] = "struck";
 
 #define STATUS_COLUMN(...) COLUMN_OF(struct status_row, __VA_ARGS__)
 static const struct column status_columns[] = {
@@ -78,6 +90,9 @@ static const struct column status_columns[] = {
     STATUS_COLUMN("timeline", "timeline", COLUMN_TIMELINE, timeline),
     STATUS_COLUMN("spool_segments", "spool", COLUMN_COUNT, spool_count),
     STATUS_COLUMN("spool_bytes", "bytes", COLUMN_SIZE, spool_size),
+    STATUS_COLUMN("sqlite_library", NULL, COLUMN_TEXT, sqlite_library),
+    STATUS_COLUMN("sqlite_writer", NULL, COLUMN_TEXT, sqlite_writer_text),
+    STATUS_COLUMN("wal_reset_bug", NULL, COLUMN_TEXT, wal_reset_bug),
     STATUS_COLUMN("error", NULL, COLUMN_TEXT, error),
 };
 
@@ -102,6 +117,9 @@ static void status_look_locally(struct status_facts *facts)
     auto_free char *state_dir = config_state_dir_of(facts->db);
 
     facts->database_exists = fs_exists(facts->db->path);
+    /* What cannot be read is said by those who have to open it. */
+    if (database_look(&facts->look, facts->db->path, NULL) != RC_OK)
+        facts->look = (struct database_look){ 0 };
     facts->durable_txid = status_durable_txid(state_dir);
     capture_peek_release(&facts->peek);
     if (!fs_exists(state_dir))
@@ -177,6 +195,8 @@ static const char *status_word(const struct status_facts *facts, const struct st
 {
     if (!facts->database_exists)
         return "no database";
+    if (facts->look.is_poisoned)
+        return "log poisoned";
     if (facts->local_code == RC_NOT_FOUND)
         return "not initialized";
     if (facts->local_code != RC_OK)
@@ -193,6 +213,17 @@ static const char *status_word(const struct status_facts *facts, const struct st
     if (facts->peek.log == CAPTURE_PEEK_AHEAD)
         return "not captured";
     return row->spool_count > 0 ? "behind" : "ok";
+}
+
+/* The bug needs one process whose SQLite has it; the library is ours. */
+static void status_judge_sqlite(struct status_row *row, const struct database_look *look)
+{
+    row->sqlite_library = sqlite_library_version();
+    if (look->writer_version > 0)
+        sqlite_version_format(row->sqlite_writer, look->writer_version);
+    row->wal_reset_bug = look->is_poisoned                                ? status_bug_struck
+                         : sqlite_has_wal_reset_bug(look->writer_version) ? status_bug_possible
+                                                                          : status_bug_none;
 }
 
 static struct status_row status_judge(const struct status_facts *facts, int64_t now_ms)
@@ -216,6 +247,7 @@ static struct status_row status_judge(const struct status_facts *facts, int64_t 
         row.error = facts->err.text;
     row.lag_ms = status_lag(facts, status_count_spool(&row, facts), now_ms);
     row.status = status_word(facts, &row);
+    status_judge_sqlite(&row, &facts->look);
     return row;
 }
 
@@ -224,6 +256,8 @@ static enum exit_code status_exit_code(const struct status_facts *facts,
     const struct status_row *row, const struct status_flags *flags)
 {
     if (facts->local_code != RC_OK && facts->local_code != RC_NOT_FOUND)
+        return EXIT_DAMAGED;
+    if (facts->look.is_poisoned)
         return EXIT_DAMAGED;
     if (facts->replica_code != RC_OK && facts->replica_code != RC_CANCELLED)
         return exit_code_of(facts->replica_code, &facts->err, EXIT_WHILE_ASKING);
@@ -291,6 +325,36 @@ static enum exit_code status_worse(enum exit_code left, enum exit_code right)
     return worse;
 }
 
+/* On standard error, in a few lines however many databases there are. */
+static void status_warn(const struct command *self, const struct status_row *rows, size_t count)
+{
+    const struct status_row *first = NULL;
+    size_t possible_count = 0;
+
+    for (size_t index = 0; index < count; index++) {
+        const struct status_row *row = &rows[index];
+
+        if (row->wal_reset_bug == status_bug_struck)
+            command_say(self,
+                "%s: SQLite's WAL-reset bug has struck; start 'seawal replicate', which heals the "
+                "log, and let no process close the database before ('seawal check' tells more)",
+                row->path);
+        if (row->wal_reset_bug != status_bug_possible)
+            continue;
+        if (possible_count++ == 0)
+            first = row;
+    }
+    if (first != NULL)
+        command_say(self,
+            "warning: %zu of %zu databases were last written by an SQLite with the WAL-reset bug, "
+            "as '%s' by %s; while 'seawal replicate' runs it cannot strike, but let the application "
+            "use " SQLITE_WAL_RESET_BUG_FIXED,
+            possible_count, count, first->path, first->sqlite_writer);
+    if (sqlite_has_wal_reset_bug(sqlite_library_number()))
+        command_say(self, "warning: seawal itself uses SQLite %s, which has the WAL-reset bug too",
+            sqlite_library_version());
+}
+
 static int status_print(const struct command *self, const struct config *config,
     const struct status_flags *flags, struct cancel *cancel)
 {
@@ -308,6 +372,9 @@ static int status_print(const struct command *self, const struct config *config,
         rows[index] = status_judge(&facts[index], clock_wall_ms());
         worst = status_worse(worst, status_exit_code(&facts[index], &rows[index], flags));
     }
+    for (size_t index = 0; index < config->db_count; index++)
+        rows[index].sqlite_writer_text =
+            rows[index].sqlite_writer[0] == '\0' ? NULL : rows[index].sqlite_writer;
     if (cancel_asked(cancel)) {
         command_say(self, "interrupted");
         return EXIT_FAILED;
@@ -319,6 +386,7 @@ static int status_print(const struct command *self, const struct config *config,
         output_json(output_list(&list));
     else
         output_table(&list, 0);
+    status_warn(self, rows, config->db_count);
     for (size_t index = 0; index < config->db_count; index++) {
         if (rows[index].error != NULL)
             command_say(self, "%s: %s", rows[index].path, rows[index].error);

@@ -164,9 +164,25 @@ must_use rc log_scan_next(struct log_scan *scan, const struct wal_index_header *
  */
 must_use rc database_check_integrity(const char *path, bool full, struct error *err);
 
-/* The linked library: version number as in sqlite3_libversion_number(), and whether it has the
- * WAL-reset bug. */
+/*
+ * The release of SQLite that wrote page 1 last, as of the newest commit; 0: not told. A writer that
+ * changes neither the schema nor the file's size leaves page 1 alone. The log must be pinned.
+ */
+must_use rc database_writer_version(struct database *database, int *ret, struct error *err);
+
+/*
+ * Whether a release has the WAL-reset bug: 3.7.0 to 3.51.2, but for the back-ports of the fix,
+ * 3.50.7 and 3.44.6 (sqlite.org/wal.html#walresetbug). Numbers are as those of
+ * sqlite3_libversion_number().
+ */
 bool sqlite_has_wal_reset_bug(int version_number);
+#define SQLITE_WAL_RESET_BUG_FIXED "3.51.3 or later (3.50.7 and 3.44.6 have the fix as well)"
+
+/* "3.40.1" for 3040001. */
+enum { SQLITE_VERSION_TEXT_SIZE = 24 };
+void sqlite_version_format(char out[SQLITE_VERSION_TEXT_SIZE], int version_number);
+
+/* The linked library. */
 int sqlite_library_number(void);
 const char *sqlite_library_version(void);
 

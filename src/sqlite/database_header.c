@@ -15,7 +15,9 @@ enum {
     HEADER_EXPANSION_SIZE = 20,
     HEADER_VERSION_ROLLBACK = 1,
     HEADER_VERSION_WAL = 2,
-    BTREE_PAGE_INDEX = 5, /* interior page of a table, or a leaf of one */
+    HEADER_WRITER_AT = 96,
+    HEADER_WRITER_MAX = 999999999, /* as many digits as the numbering scheme has */
+    BTREE_PAGE_INDEX = 5,          /* interior page of a table, or a leaf of one */
     BTREE_PAGE_LEAF = 13,
 
     /* 1,024 random bytes hold 251 of the 256 values on average; text and tables hold far fewer. */
@@ -67,6 +69,13 @@ enum database_file_kind database_header_judge(struct bytes sample, uint64_t file
     if (write_version == HEADER_VERSION_ROLLBACK && read_version == HEADER_VERSION_ROLLBACK)
         return DATABASE_FILE_ROLLBACK;
     return DATABASE_FILE_FUTURE;
+}
+
+int database_header_writer_version(struct bytes sample)
+{
+    uint32_t version = get_be32(sample.data + HEADER_WRITER_AT);
+
+    return version <= HEADER_WRITER_MAX ? (int)version : 0;
 }
 
 uint32_t database_header_page_size(struct bytes sample)

@@ -8,6 +8,7 @@
  *     18  write version, 19 read version: 1 rollback journal, 2 write-ahead log
  *     21  the fractions 64, 32, 32
  *     72  20 bytes of zeros, kept for expansion
+ *     96  the release of SQLite that wrote the header last
  *    100  type of the first b-tree page: 5 or 13
  *
  * Encryption extensions encrypt the whole first page, or leave a plain header in front: what then
@@ -35,6 +36,9 @@ enum database_file_kind {
 /* SAMPLE is the first DATABASE_HEADER_SAMPLE_SIZE bytes of a file of FILE_SIZE, zeros beyond its
  * end. */
 enum database_file_kind database_header_judge(struct bytes sample, uint64_t file_size);
+
+/* The SQLITE_VERSION_NUMBER of who wrote the header last; 0: older than 3.7.0, which told none. */
+int database_header_writer_version(struct bytes sample);
 
 /* 0 when the field is not a page size. */
 uint32_t database_header_page_size(struct bytes sample);

@@ -82,6 +82,8 @@ struct wal_index_words {
     uint32_t log_frames;     /* mxFrame; read after nBackfill, so that neither can fall behind */
     uint32_t salt[2];
 };
+enum { WAL_INDEX_WORDS_SIZE = 100 }; /* of the file, for those who do not map it */
+struct wal_index_words wal_index_words_decode(const uint8_t raw[WAL_INDEX_WORDS_SIZE]);
 struct wal_index_words wal_index_words_read(const struct database *database);
 
 /*

@@ -221,6 +221,15 @@ struct wal_index_words wal_index_words_read(const struct database *database)
     return words;
 }
 
+struct wal_index_words wal_index_words_decode(const uint8_t raw[WAL_INDEX_WORDS_SIZE])
+{
+    return (struct wal_index_words){
+        .claimed_frames = index_native(raw + INDEX_AT_BACKFILL),
+        .log_frames = index_native(raw + INDEX_AT_FRAMES),
+        .salt = { index_native(raw + INDEX_AT_SALT), index_native(raw + INDEX_AT_SALT + 4) },
+    };
+}
+
 static void index_put(volatile uint8_t *region, size_t offset, const uint8_t copy[INDEX_COPY_SIZE])
 {
     for (size_t i = 0; i < INDEX_COPY_SIZE; i += sizeof(uint32_t))

@@ -11,7 +11,7 @@ import workload
 from harness import (COULD_NOT_TELL, DAMAGED, DONE, FAILED, NOT_THERE, TREE, USAGE, Case, binary,
     remove_database, write_config)
 
-COMMANDS = ("replicate", "restore", "history", "status", "databases", "version")
+COMMANDS = ("replicate", "restore", "history", "status", "check", "databases", "version")
 
 
 class Help(Case):

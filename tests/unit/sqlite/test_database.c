@@ -346,9 +346,8 @@ static void folders_and_files_that_cannot_be_written_are_denied(void **state)
 
 static void releases_with_the_reset_bug_are_known(void **state)
 {
-    static const int have[] = { 3007000, 3040001, 3044005, 3045000, 3050006, 3051000, 3051002,
-        3052000 };
-    static const int have_not[] = { 3006023, 3044006, 3050007, 3051003, 3053000 };
+    static const int have[] = { 3007000, 3040001, 3044005, 3045000, 3050006, 3051000, 3051002 };
+    static const int have_not[] = { 3006023, 3044006, 3050007, 3051003, 3052000, 3053000 };
 
     (void)state;
     for (size_t i = 0; i < array_count(have); i++)

@@ -80,9 +80,26 @@ static void page_sizes_are_powers_of_two_and_one_is_the_largest(void **state)
     assert_int_equal(database_header_page_size(bytes_of(sample, sizeof sample)), 0);
 }
 
+static void the_writer_is_told(void **state)
+{
+    uint8_t sample[DATABASE_HEADER_SAMPLE_SIZE];
+    struct bytes bytes = bytes_of(sample, sizeof sample);
+
+    (void)state;
+    make_sample(sample);
+    assert_int_equal(database_header_writer_version(bytes), 0);
+    put_be32(sample + 96, 3040001);
+    assert_int_equal(database_header_writer_version(bytes), 3040001);
+    put_be32(sample + 96, 999999999);
+    assert_int_equal(database_header_writer_version(bytes), 999999999);
+    put_be32(sample + 96, 1000000000); /* no such number */
+    assert_int_equal(database_header_writer_version(bytes), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_writer_is_told),
         cmocka_unit_test(each_field_decides_what_it_should),
         cmocka_unit_test(both_versions_at_one_are_a_rollback_journal),
         cmocka_unit_test(page_sizes_are_powers_of_two_and_one_is_the_largest),
