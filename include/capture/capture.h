@@ -77,6 +77,12 @@ enum capture_state_kind capture_state_kind(const struct capture *capture);
 /* The newest position on local disk; all zero for CAPTURE_STATE_NONE. */
 const struct capture_position *capture_position(const struct capture *capture);
 
+/*
+ * The transaction with which the history or timeline began: a snapshot is its content, and no
+ * segment leads to it. 0: not known, or it began with a segment.
+ */
+uint64_t capture_origin_txid(const struct capture *capture);
+
 /* The page size of the open file, which may differ from the position's. */
 uint32_t capture_file_page_size(const struct capture *capture);
 

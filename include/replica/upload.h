@@ -33,6 +33,12 @@ struct uploader_options {
      * history or timeline began (its snapshot carries it). database_id, txid and digest are used.
      */
     struct replica_position durable;
+
+    /*
+     * Where a timeline of ours began behind DURABLE with a snapshot of its own, while its log is
+     * empty: no segment leads there, so when all before it is stored it is reached. txid 0: none.
+     */
+    struct replica_position origin;
     bool keep;             /* leave stored segments in the spool (other replicas still need them) */
     struct cancel *cancel; /* looked at between segments; may be NULL; borrowed */
 };

@@ -140,6 +140,11 @@ const struct capture_position *capture_position(const struct capture *capture)
     return &capture->folder.now.position;
 }
 
+uint64_t capture_origin_txid(const struct capture *capture)
+{
+    return capture->folder.now.origin_txid;
+}
+
 uint32_t capture_file_page_size(const struct capture *capture)
 {
     return capture->file_page_size;

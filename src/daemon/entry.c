@@ -176,6 +176,9 @@ void entry_refuse(struct entry *entry, const struct error *err)
     pthread_mutex_unlock(&entry->capture_mu);
     atomic_fetch_add(&entry->context->refused_count, 1);
     log_error(LOG_ERROR, err, "replication refused", "db", entry->config->path, NULL);
+
+    /* Finds nothing to do, but wakes the watcher, which ends when nothing is left to replicate. */
+    scheduler_at(entry->context->scheduler, &entry->open_job, 0);
 }
 
 void entry_note_position(struct entry *entry, const struct capture_position *position)

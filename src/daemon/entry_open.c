@@ -252,6 +252,7 @@ static rc entry_open(struct entry *entry, bool *ret_refused, struct error *err)
     free(entry->spool_dir);
     entry->state_dir = text_copy(capture_state_dir(capture));
     entry->spool_dir = text_copy(capture_spool_dir(capture));
+    entry->origin_txid = capture_origin_txid(capture);
     pthread_mutex_lock(&entry->capture_mu);
     assert(entry->capture == NULL);
     entry->capture = capture;

@@ -80,6 +80,7 @@ struct entry {
     uint64_t written_durable;   /* guarded by replica_mu: what the durable file says */
     int64_t fence_due_ms; /* guarded by replica_mu: when to look for other writers; monotonic */
     bool fence_wanted;    /* guarded by replica_mu: something was stored unlooked */
+    uint64_t origin_txid; /* guarded by replica_mu: capture_origin_txid() at the last open */
     char *state_dir;      /* guarded by replica_mu */
     char *spool_dir;      /* guarded by replica_mu */
 

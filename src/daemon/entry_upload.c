@@ -161,6 +161,8 @@ static rc entry_attach(struct entry *entry, struct error *err)
     bool restorable = entry_continues(&info.position, &options.durable);
     if (restorable)
         options.durable = info.position;
+    if (captured.txid == entry->origin_txid)
+        options.origin = replica_position_of(&captured);
     uploader_free(entry->uploader);
     entry->uploader = uploader_new(entry->replica, &options);
     bool needs_snapshot = info.needs_snapshot || info.position.txid == 0;

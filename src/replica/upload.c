@@ -20,6 +20,7 @@ struct uploader {
     char *spool_folder;
     struct cancel *cancel;
     bool keep;
+    struct replica_position origin;
     bool is_joined; /* the first segment behind the durable position was looked at */
 
     pthread_mutex_t mu;
@@ -36,6 +37,7 @@ struct uploader *uploader_new(struct replica *replica, const struct uploader_opt
     uploader->cancel = options->cancel;
     uploader->keep = options->keep;
     uploader->durable = options->durable;
+    uploader->origin = options->origin;
     pthread_mutex_init(&uploader->mu, NULL);
     return uploader;
 }
@@ -254,13 +256,27 @@ static rc upload_list(struct uploader *uploader, const struct segment_list *list
     return RC_OK;
 }
 
+/* All that leads up to the origin is stored; what leads there is its snapshot. */
+static void upload_reach_origin(struct uploader *uploader)
+{
+    const struct replica_position *origin = &uploader->origin;
+
+    pthread_mutex_lock(&uploader->mu);
+    if (origin->txid == uploader->durable.txid + 1 &&
+        origin->timeline != uploader->durable.timeline)
+        uploader->durable = *origin;
+    pthread_mutex_unlock(&uploader->mu);
+}
+
 rc uploader_drain(struct uploader *uploader, struct upload_report *ret, struct error *err)
 {
     *ret = (struct upload_report){ 0 };
 
     auto_segment_list struct segment_list list = SEGMENT_LIST_INIT;
     TRY(segment_dir_list(&list, uploader->spool_folder, err));
-    return upload_list(uploader, &list, ret, err);
+    TRY(upload_list(uploader, &list, ret, err));
+    upload_reach_origin(uploader);
+    return RC_OK;
 }
 
 rc uploader_backlog(
