@@ -38,7 +38,7 @@ static struct seen look(const struct world *world)
         seen.txid = peek.position.txid;
         seen.digest = peek.position.digest;
         seen.spool_count = peek.spool.count;
-        _exit(write(channel[1], &seen, sizeof seen) == (ssize_t)sizeof seen ? 0 : 1);
+        check_leave(write(channel[1], &seen, sizeof seen) == (ssize_t)sizeof seen ? 0 : 1);
     }
     close(channel[1]);
     assert_int_equal(read(channel[0], &seen, sizeof seen), sizeof seen);
