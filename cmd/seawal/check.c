@@ -318,28 +318,20 @@ static rc check_run(struct check_list *list, struct config *config,
     return RC_OK;
 }
 
-static int check_command(const struct command *self, int argc, char **argv)
+static int check_command(
+    const struct command *self, const void *parsed, const struct positionals *positionals)
 {
-    struct check_flags flags = { 0 };
-    auto_positionals struct positionals positionals = POSITIONALS_INIT;
+    const struct check_flags *flags = parsed;
     auto_config struct config config = CONFIG_INIT;
     auto_check_list struct check_list list = CHECK_LIST_INIT;
     struct error err;
 
-    switch (flags_parse(self, argc, argv, &flags, &positionals)) {
-    case FLAGS_HELP:
-        return EXIT_DONE;
-    case FLAGS_BAD:
-        return EXIT_USAGE;
-    case FLAGS_PARSED:
-        break;
-    }
-    rc result = place_load_config(&config, &flags.config, positionals.count > 0, &err);
+    rc result = place_load_config(&config, &flags->config, positionals->count > 0, &err);
     if (result == RC_OK)
-        result = check_run(&list, &config, &positionals, &err);
+        result = check_run(&list, &config, positionals, &err);
     if (result != RC_OK)
         return command_fail(self, result, &err, EXIT_WHILE_ASKING);
-    check_print(&list, flags.json);
+    check_print(&list, flags->json);
     return (int)check_exit_code(list.worst);
 }
 
@@ -355,6 +347,7 @@ const struct command command_check = {
         "\n"
         "Exit codes: 0 nothing, or warnings only; 1 a problem; 5 the WAL-reset bug has struck.\n",
     .flags = check_flag_specs,
+    .flags_size = sizeof(struct check_flags),
     .flag_count = array_count(check_flag_specs),
     .positional_max = 1 << 16,
     .run = check_command,

@@ -50,6 +50,12 @@ struct flag_spec {
     const char *help;
 };
 
+/* What is left of a command line without its flags. */
+struct positionals {
+    char **texts; /* owned array of borrowed texts; NULL-terminated */
+    size_t count;
+};
+
 struct command {
     const char *name;
     const char *summary;     /* one line, for the list */
@@ -57,9 +63,14 @@ struct command {
     const char *description; /* for --help */
     const struct flag_spec *flags;
     size_t flag_count;
+    size_t flags_size;         /* of the struct that they fill */
+    const void *flag_defaults; /* such a struct; NULL: all zero */
     size_t positional_min;
     size_t positional_max;
-    int (*run)(const struct command *self, int argc, char **argv); /* arguments behind the name */
+
+    /* FLAGS is the command's own struct, filled from the command line over its defaults. */
+    int (*run)(
+        const struct command *self, const void *flags, const struct positionals *positionals);
 };
 
 extern const struct command command_replicate;
@@ -70,10 +81,6 @@ extern const struct command command_check;
 extern const struct command command_databases;
 extern const struct command command_version;
 
-struct positionals {
-    char **texts; /* owned array of borrowed texts; NULL-terminated */
-    size_t count;
-};
 #define POSITIONALS_INIT ((struct positionals){ 0 })
 #define auto_positionals __attribute__((cleanup(positionals_release)))
 void positionals_release(struct positionals *positionals);

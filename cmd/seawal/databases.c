@@ -54,27 +54,20 @@ static void databases_print(const struct config *config, bool json)
         free(rows[index].state_dir);
 }
 
-static int databases_command(const struct command *self, int argc, char **argv)
+static int databases_command(
+    const struct command *self, const void *parsed, const struct positionals *positionals)
 {
-    struct databases_flags flags = { 0 };
-    auto_positionals struct positionals positionals = POSITIONALS_INIT;
+    const struct databases_flags *flags = parsed;
     auto_config struct config config = CONFIG_INIT;
     struct error err;
 
-    switch (flags_parse(self, argc, argv, &flags, &positionals)) {
-    case FLAGS_HELP:
-        return EXIT_DONE;
-    case FLAGS_BAD:
-        return EXIT_USAGE;
-    case FLAGS_PARSED:
-        break;
-    }
-    rc result = place_load_config(&config, &flags.config, false, &err);
+    (void)positionals;
+    rc result = place_load_config(&config, &flags->config, false, &err);
     if (result != RC_OK)
         return command_fail(self, result, &err, EXIT_WHILE_ASKING);
     for (size_t index = 0; index < config.warning_count; index++)
         command_say(self, "warning: %s", config.warnings[index]);
-    databases_print(&config, flags.json);
+    databases_print(&config, flags->json);
     return EXIT_DONE;
 }
 
@@ -84,6 +77,7 @@ const struct command command_databases = {
     .arguments = "[flags]",
     .description = "Reads the configuration file and nothing else, so it also checks the file.\n",
     .flags = databases_flag_specs,
+    .flags_size = sizeof(struct databases_flags),
     .flag_count = array_count(databases_flag_specs),
     .run = databases_command,
 };

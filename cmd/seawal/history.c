@@ -205,32 +205,24 @@ static void history_print(
         history_print_timeline(&history->timelines[index], flags);
 }
 
-static int history_command(const struct command *self, int argc, char **argv)
+static int history_command(
+    const struct command *self, const void *parsed, const struct positionals *positionals)
 {
-    struct history_flags flags = { 0 };
-    auto_positionals struct positionals positionals = POSITIONALS_INIT;
+    const struct history_flags *flags = parsed;
     auto_place struct place place = PLACE_INIT;
     auto_history struct history history = HISTORY_INIT;
     struct error err;
 
-    switch (flags_parse(self, argc, argv, &flags, &positionals)) {
-    case FLAGS_HELP:
-        return EXIT_DONE;
-    case FLAGS_BAD:
-        return EXIT_USAGE;
-    case FLAGS_PARSED:
-        break;
-    }
-    rc result = place_open(&place, positionals.texts[0], &flags.config, interrupt_start(), &err);
+    rc result = place_open(&place, positionals->texts[0], &flags->config, interrupt_start(), &err);
     if (result == RC_OK)
         result = history_read(&history, place.replica, &err);
     if (result != RC_OK)
         return command_fail(self, result, &err, EXIT_WHILE_ASKING);
 
-    if (flags.json)
+    if (flags->json)
         history_print_json(&place, &history);
     else
-        history_print(&place, &history, &flags);
+        history_print(&place, &history, flags);
     if (history.gap_count == 0)
         return EXIT_DONE;
     command_say(self, "%zu gaps: transactions that should be there are missing", history.gap_count);
@@ -247,6 +239,7 @@ const struct command command_history = {
         "twice. Exit code 3 says that there certainly is nothing, 4 that it could not be\n"
         "told, 5 that transactions are missing.\n",
     .flags = history_flag_specs,
+    .flags_size = sizeof(struct history_flags),
     .flag_count = array_count(history_flag_specs),
     .positional_min = 1,
     .positional_max = 1,

@@ -8,6 +8,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 
 static const struct command *const commands[] = {
     &command_replicate,
@@ -71,6 +72,24 @@ static int main_help(int argc, char **argv)
     return EXIT_DONE;
 }
 
+static int main_run(const struct command *command, int argc, char **argv)
+{
+    auto_free void *flags = mem_new(command->flags_size);
+    auto_positionals struct positionals positionals = POSITIONALS_INIT;
+
+    if (command->flag_defaults != NULL)
+        memcpy(flags, command->flag_defaults, command->flags_size);
+    switch (flags_parse(command, argc, argv, flags, &positionals)) {
+    case FLAGS_HELP:
+        return EXIT_DONE;
+    case FLAGS_BAD:
+        return EXIT_USAGE;
+    case FLAGS_PARSED:
+        break;
+    }
+    return command->run(command, flags, &positionals);
+}
+
 /* What was printed must have arrived: a full disk behind a redirection is a failure. */
 static int main_finish(int exit_code)
 {
@@ -96,5 +115,5 @@ int main(int argc, char **argv)
         command = &command_version;
     if (command == NULL)
         return main_unknown(argv[1]);
-    return main_finish(command->run(command, argc - 2, argv + 2));
+    return main_finish(main_run(command, argc - 2, argv + 2));
 }

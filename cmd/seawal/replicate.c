@@ -128,24 +128,18 @@ static rc replicate_restore_missing(const struct config *config, struct error *e
     return RC_OK;
 }
 
-static int replicate_command(const struct command *self, int argc, char **argv)
+static const struct replicate_flags replicate_defaults = { .sync_interval_ms = -1 };
+
+static int replicate_command(
+    const struct command *self, const void *parsed, const struct positionals *positionals)
 {
-    struct replicate_flags flags = { .sync_interval_ms = -1 };
-    auto_positionals struct positionals positionals = POSITIONALS_INIT;
+    const struct replicate_flags *flags = parsed;
     auto_config struct config config = CONFIG_INIT;
     struct error err;
 
-    switch (flags_parse(self, argc, argv, &flags, &positionals)) {
-    case FLAGS_HELP:
-        return EXIT_DONE;
-    case FLAGS_BAD:
-        return EXIT_USAGE;
-    case FLAGS_PARSED:
-        break;
-    }
-    rc result = replicate_config(&config, &flags, &positionals, &err);
+    rc result = replicate_config(&config, flags, positionals, &err);
     if (result == RC_OK)
-        result = replicate_enter_flags(&config, &flags, &err);
+        result = replicate_enter_flags(&config, flags, &err);
     if (result != RC_OK)
         return command_fail(self, result, &err, EXIT_WHILE_REPLICATING);
 
@@ -155,7 +149,7 @@ static int replicate_command(const struct command *self, int argc, char **argv)
     result = replicate_restore_missing(&config, &err);
     if (result != RC_OK)
         return command_fail(self, result, &err, EXIT_WHILE_RESTORING);
-    return replicate_run(self, &config, &flags);
+    return replicate_run(self, &config, flags);
 }
 
 const struct command command_replicate = {
@@ -169,6 +163,8 @@ const struct command command_replicate = {
         "the shutdown-timeout of the configuration, and the exit code is 0 only when\n"
         "everything is durable.\n",
     .flags = replicate_flag_specs,
+    .flags_size = sizeof(struct replicate_flags),
+    .flag_defaults = &replicate_defaults,
     .flag_count = array_count(replicate_flag_specs),
     .positional_max = 1 << 16,
     .run = replicate_command,

@@ -344,35 +344,30 @@ static int restore_check_flags(const struct command *self, const struct restore_
     return EXIT_DONE;
 }
 
-static int restore_command(const struct command *self, int argc, char **argv)
+static const struct restore_flags restore_defaults = { .timestamp_ms = INT64_MIN,
+    .integrity_check = "none" };
+
+static int restore_command(
+    const struct command *self, const void *parsed, const struct positionals *positionals)
 {
-    struct restore_flags flags = { .timestamp_ms = INT64_MIN, .integrity_check = "none" };
-    auto_positionals struct positionals positionals = POSITIONALS_INIT;
+    const struct restore_flags *flags = parsed;
     auto_place struct place place = PLACE_INIT;
     struct error err;
 
-    switch (flags_parse(self, argc, argv, &flags, &positionals)) {
-    case FLAGS_HELP:
-        return EXIT_DONE;
-    case FLAGS_BAD:
-        return EXIT_USAGE;
-    case FLAGS_PARSED:
-        break;
-    }
-    int checked = restore_check_flags(self, &flags);
+    int checked = restore_check_flags(self, flags);
     if (checked != EXIT_DONE)
         return checked;
 
     struct cancel *cancel = interrupt_start();
-    rc result = place_open(&place, positionals.texts[0], &flags.config, cancel, &err);
+    rc result = place_open(&place, positionals->texts[0], &flags->config, cancel, &err);
     if (result != RC_OK)
         return command_fail(self, result, &err, EXIT_WHILE_ASKING);
-    const char *output = flags.output;
+    const char *output = flags->output;
     if (output == NULL && place.db != NULL)
         output = place.db->path;
     if (output == NULL)
         return command_usage_error(self, "-o is needed where a replica is named directly");
-    return restore_place(self, &flags, output, &place, cancel);
+    return restore_place(self, flags, output, &place, cancel);
 }
 
 const struct command command_restore = {
@@ -388,6 +383,8 @@ const struct command command_restore = {
         "Exit code 3 says that there certainly is no such backup or point, 4 that it could\n"
         "not be told (network, credentials), 5 that the replica is damaged.\n",
     .flags = restore_flag_specs,
+    .flags_size = sizeof(struct restore_flags),
+    .flag_defaults = &restore_defaults,
     .flag_count = array_count(restore_flag_specs),
     .positional_min = 1,
     .positional_max = 1,

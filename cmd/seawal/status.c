@@ -395,25 +395,20 @@ static int status_print(const struct command *self, const struct config *config,
     return (int)worst;
 }
 
-static int status_command(const struct command *self, int argc, char **argv)
+static const struct status_flags status_defaults = { .lag_ms_max = -1 };
+
+static int status_command(
+    const struct command *self, const void *parsed, const struct positionals *positionals)
 {
-    struct status_flags flags = { .lag_ms_max = -1 };
-    auto_positionals struct positionals positionals = POSITIONALS_INIT;
+    const struct status_flags *flags = parsed;
     auto_config struct config config = CONFIG_INIT;
     struct error err;
 
-    switch (flags_parse(self, argc, argv, &flags, &positionals)) {
-    case FLAGS_HELP:
-        return EXIT_DONE;
-    case FLAGS_BAD:
-        return EXIT_USAGE;
-    case FLAGS_PARSED:
-        break;
-    }
-    rc result = place_load_config(&config, &flags.config, false, &err);
+    (void)positionals;
+    rc result = place_load_config(&config, &flags->config, false, &err);
     if (result != RC_OK)
         return command_fail(self, result, &err, EXIT_WHILE_ASKING);
-    return status_print(self, &config, &flags, interrupt_start());
+    return status_print(self, &config, flags, interrupt_start());
 }
 
 const struct command command_status = {
@@ -428,6 +423,8 @@ const struct command command_status = {
         "Exit codes: 1 a lag beyond -max-lag, or a database that was never replicated; 3 no\n"
         "backup; 4 a replica that could not be asked; 5 damage.\n",
     .flags = status_flag_specs,
+    .flags_size = sizeof(struct status_flags),
+    .flag_defaults = &status_defaults,
     .flag_count = array_count(status_flag_specs),
     .run = status_command,
 };

@@ -16,21 +16,15 @@ static const struct flag_spec version_flag_specs[] = {
     { "json", FLAG_BOOL, offsetof(struct version_flags, json), NULL, "print as JSON" },
 };
 
-static int version_command(const struct command *self, int argc, char **argv)
+static int version_command(
+    const struct command *self, const void *parsed, const struct positionals *positionals)
 {
-    struct version_flags flags = { 0 };
-    auto_positionals struct positionals positionals = POSITIONALS_INIT;
+    const struct version_flags *flags = parsed;
 
-    switch (flags_parse(self, argc, argv, &flags, &positionals)) {
-    case FLAGS_HELP:
-        return EXIT_DONE;
-    case FLAGS_BAD:
-        return EXIT_USAGE;
-    case FLAGS_PARSED:
-        break;
-    }
+    (void)self;
+    (void)positionals;
     bool has_bug = sqlite_has_wal_reset_bug(sqlite_library_number());
-    if (flags.json) {
+    if (flags->json) {
         json_t *object = json_object();
 
         json_object_set_new(object, "version", json_string(SEAWAL_VERSION));
@@ -53,6 +47,7 @@ const struct command command_version = {
     .arguments = "[flags]",
     .description = "Also says whether the linked SQLite has the WAL-reset bug.\n",
     .flags = version_flag_specs,
+    .flags_size = sizeof(struct version_flags),
     .flag_count = array_count(version_flag_specs),
     .run = version_command,
 };
