@@ -13,7 +13,8 @@
  * complete together with the log segments of that range.
  *
  * A merged segment (min_txid: its first transaction; parent_digest and parent_page_count: of the
- * database before it) holds every page that [min_txid, max_txid] wrote and that still exists, all
+ * database before it) holds every page that any transaction of [min_txid, max_txid] wrote (also
+ * when it is the same as before again: a restore may begin in between) and that still exists, all
  * as of max_txid. Pages that they did not change may be there as well. The growth rule: every page
  * in (parent_page_count, page_count] is there, the lock page excepted, since nothing older holds
  * it.

@@ -180,6 +180,7 @@ struct history history_new(uint64_t seed, uint32_t page_size, uint32_t page_coun
         .time_ms = INT64_C(1790000000000),
     };
     history.pages = mem_new_array(history.page_capacity, page_size);
+    history.written_at = mem_new_array(history.page_capacity, sizeof *history.written_at);
     for (uint32_t pgno = 1; pgno <= page_count; pgno++)
         page_fill_cells(&history.noise, history_page_data(&history, pgno), page_size);
     history.digest = history_digest(&history);
@@ -190,13 +191,17 @@ struct history history_copy(const struct history *history)
 {
     struct history copy = *history;
     copy.pages = mem_copy(history->pages, (size_t)history->page_capacity * history->page_size);
+    copy.written_at =
+        mem_copy(history->written_at, history->page_capacity * sizeof *history->written_at);
     return copy;
 }
 
 void history_release(struct history *history)
 {
     free(history->pages);
+    free(history->written_at);
     history->pages = NULL;
+    history->written_at = NULL;
 }
 
 struct segment_identity history_identity(const struct history *history, enum segment_kind kind)
@@ -228,6 +233,7 @@ static void history_write_frame(
     bool has_base = pgno <= page_count_before;
 
     history_edit_page(&history->noise, page, history->page_size);
+    history->written_at[pgno - 1] = history->txid + 1;
     rc result = log_encoder_add_frame(encoder, pgno, history_page(history, pgno),
         bytes_of(base, has_base ? history->page_size : 0), &err);
     assert(result == RC_OK);
@@ -320,10 +326,10 @@ void history_write_snapshot(const struct history *history, struct memory_object 
     pages_encoder_free(encoder);
 }
 
-static bool history_page_differs(
+static bool history_page_was_written(
     const struct history *before, const struct history *after, uint32_t pgno)
 {
-    return pgno > before->page_count ||
+    return pgno > before->page_count || after->written_at[pgno - 1] > before->txid ||
            !bytes_equal(history_page(before, pgno), history_page(after, pgno));
 }
 
@@ -338,7 +344,7 @@ void history_write_merged(
 
     for (uint32_t pgno = 1; pgno <= after->page_count; pgno++) {
         struct bytes page = history_page(after, pgno);
-        if (!history_page_differs(before, after, pgno))
+        if (!history_page_was_written(before, after, pgno))
             continue;
         result = pages_encoder_add(encoder, pgno, page, after->txid, page_digest(pgno, page), &err);
         assert(result == RC_OK);

@@ -42,7 +42,8 @@ struct history {
     uint32_t page_size;
     uint32_t page_count;
     uint32_t page_capacity;
-    uint8_t *pages; /* page 1 first; page_capacity of them */
+    uint8_t *pages;       /* page 1 first; page_capacity of them */
+    uint64_t *written_at; /* the last transaction that wrote the page, beside each */
     uint64_t digest;
     uint64_t txid;
     int64_t time_ms;
@@ -78,7 +79,7 @@ void history_write_snapshot(const struct history *history, struct memory_object 
 
 /*
  * What the transactions between BEFORE and AFTER made of the database, as one merged segment: the
- * pages that differ, and all that are new.
+ * pages that they wrote, those that differ, and all that are new.
  */
 void history_write_merged(
     const struct history *before, const struct history *after, struct memory_object *object);
