@@ -41,6 +41,13 @@ static const struct column window_columns[] = {
     WINDOW_COLUMN("last_time", "to", COLUMN_TIME, last_ms),
 };
 
+#define MERGED_COLUMN(...) COLUMN_OF(struct history_merged, __VA_ARGS__)
+static const struct column merged_columns[] = {
+    MERGED_COLUMN("first_txid", "first txid", COLUMN_TXID, first_txid),
+    MERGED_COLUMN("last_txid", "last txid", COLUMN_TXID, last_txid),
+    MERGED_COLUMN("last_time", "as of", COLUMN_TIME, last_ms),
+};
+
 #define SNAPSHOT_COLUMN(...) COLUMN_OF(struct history_snapshot, __VA_ARGS__)
 static const struct column snapshot_columns[] = {
     SNAPSHOT_COLUMN("first_txid", "began at txid", COLUMN_TXID, first_txid),
@@ -86,6 +93,12 @@ static struct output_rows history_windows(const struct history_timeline *timelin
 {
     return (struct output_rows){ window_columns, array_count(window_columns), timeline->windows,
         sizeof *timeline->windows, timeline->window_count };
+}
+
+static struct output_rows history_merged(const struct history_timeline *timeline)
+{
+    return (struct output_rows){ merged_columns, array_count(merged_columns), timeline->merged,
+        sizeof *timeline->merged, timeline->merged_count };
 }
 
 static struct output_rows history_snapshots(const struct history_timeline *timeline)
@@ -134,6 +147,7 @@ static json_t *history_timeline_json(const struct history_timeline *timeline)
     json_t *object =
         output_object(timeline_columns, array_count(timeline_columns), &timeline->info);
     struct output_rows windows = history_windows(timeline);
+    struct output_rows merged = history_merged(timeline);
     struct output_rows snapshots = history_snapshots(timeline);
     auto_free struct segment_row *segment_rows = NULL;
     struct output_rows segments = history_segments(timeline, &segment_rows);
@@ -142,6 +156,7 @@ static json_t *history_timeline_json(const struct history_timeline *timeline)
 
     json_object_set_new(object, "writer", json_string(timeline->info.writer));
     json_object_set_new(object, "windows", output_list(&windows));
+    json_object_set_new(object, "merged", output_list(&merged));
     json_object_set_new(object, "snapshots", output_list(&snapshots));
     json_object_set_new(object, "segments", output_list(&segments));
     json_object_set_new(object, "gaps", output_list(&gaps));
@@ -169,6 +184,7 @@ static void history_print_timeline(
     const struct history_timeline *timeline, const struct history_flags *flags)
 {
     struct output_rows windows = history_windows(timeline);
+    struct output_rows merged = history_merged(timeline);
     struct output_rows snapshots = history_snapshots(timeline);
     auto_free struct segment_row *segment_rows = NULL;
     struct output_rows segments = history_segments(timeline, &segment_rows);
@@ -185,6 +201,9 @@ static void history_print_timeline(
     else
         printf("  every transaction can be restored:\n");
     output_table(&windows, 4);
+    if (timeline->merged_count > 0)
+        printf("  merged, to be restored as of their last transaction only:\n");
+    output_table(&merged, 4);
     if (timeline->snapshot_count > 0)
         printf("  snapshots:\n");
     output_table(&snapshots, 4);

@@ -73,6 +73,7 @@ struct restore_result {
     uint64_t object_count;
     uint64_t received_size;
     uint64_t transaction_count;
+    uint64_t damage_count;
     const char *integrity_check;
     int64_t duration_ms;
 };
@@ -91,6 +92,7 @@ static const struct column restore_columns[] = {
     RESTORE_COLUMN("objects", "objects", COLUMN_COUNT, object_count),
     RESTORE_COLUMN("received_bytes", "received", COLUMN_SIZE, received_size),
     RESTORE_COLUMN("transactions_applied", "transactions applied", COLUMN_COUNT, transaction_count),
+    RESTORE_COLUMN("damaged_objects", NULL, COLUMN_COUNT, damage_count),
     RESTORE_COLUMN("integrity_check", "integrity check", COLUMN_TEXT, integrity_check),
     RESTORE_COLUMN("duration_ms", "duration", COLUMN_SPAN, duration_ms),
 };
@@ -233,6 +235,7 @@ static void restore_print_report(const struct restore_flags *flags, const char *
         .object_count = report->object_count,
         .received_size = report->received_size,
         .transaction_count = report->transaction_count,
+        .damage_count = report->damage_count,
         .integrity_check = flags->integrity_check,
         .duration_ms = duration_ms,
     };
@@ -277,6 +280,12 @@ static int restore_no_plan(const struct command *self, const struct restore_flag
     return restore_skip(self, flags, output, text);
 }
 
+/* A damaged object that is not needed: the restore goes on, but somebody should know. */
+static void restore_say_damage(void *payload, const struct restore_damage *damage)
+{
+    command_say(payload, "damage, gone around by other objects: %s", damage->why.text);
+}
+
 static int restore_execute(const struct command *self, const struct restore_flags *flags,
     const char *output, const struct place *place, const struct restore_plan *plan,
     struct cancel *cancel)
@@ -285,6 +294,8 @@ static int restore_execute(const struct command *self, const struct restore_flag
         .output = output,
         .parallelism = flags->parallelism > 16 ? 16 : flags->parallelism,
         .progress = progress_show,
+        .damage = restore_say_damage,
+        .damage_payload = (void *)(uintptr_t)self,
         .cancel = cancel,
     };
     struct restore_report report;
@@ -322,6 +333,8 @@ static int restore_place(const struct command *self, const struct restore_flags 
         return restore_no_plan(self, flags, output, place, &err);
     if (result != RC_OK)
         return command_fail(self, result, &err, EXIT_WHILE_ASKING);
+    for (size_t index = 0; index < plan.damage_count; index++)
+        restore_say_damage((void *)(uintptr_t)self, &plan.damages[index]);
     if (flags->dry_run) {
         restore_print_plan(flags, output, place, &plan);
         return EXIT_DONE;

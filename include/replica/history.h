@@ -28,11 +28,21 @@ struct history_segment {
     uint64_t size;
 };
 
-/* Every transaction from first to last is restorable. */
+/*
+ * Every transaction from first to last is restorable. What lies between two windows and is no gap
+ * is merged: see history_merged.
+ */
 struct history_window {
     uint64_t first_txid;
     uint64_t last_txid;
     int64_t first_ms;
+    int64_t last_ms;
+};
+
+/* Transactions that only merged segments tell of: not restorable but for the last of them. */
+struct history_merged {
+    uint64_t first_txid;
+    uint64_t last_txid; /* the next window begins with it */
     int64_t last_ms;
 };
 
@@ -54,6 +64,8 @@ struct history_timeline {
     /* Of this timeline's own transactions, ascending; what its parents can restore is theirs. */
     struct history_window *windows;
     size_t window_count;
+    struct history_merged *merged; /* ascending; between the windows */
+    size_t merged_count;
     struct history_gap *gaps; /* ascending; none in a healthy replica */
     size_t gap_count;
 };

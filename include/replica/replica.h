@@ -13,11 +13,12 @@
  * Snapshots are fuzzy: taken while the database is written, they hold pages as of different
  * transactions. A multipart upload needs its key at the start, so in a snapshot's NAME min = max =
  * the txid at which it began, and the time is that of the beginning. Its TRAILER's max_txid says
- * from which transaction on it is usable, together with the log segments from its first txid + 1
- * on.
+ * from which transaction on it is usable, together with the segments from its first txid + 1 on.
  *
- * Log segments of one database are stored one after the other in order (replica/upload.h), so a
- * hole between two of them is damage, never an upload in flight.
+ * Merged segments stand for a window of transactions as a whole; the log segments of the window may
+ * be gone or may still be there. Segments of one database are stored one after the other in order
+ * (replica/upload.h), so a transaction that is in none of them, but followed by others, is damage,
+ * never an upload in flight.
  *
  * Thread rules: a struct replica has no state but its store; every function may be called by
  * several threads at once. A struct replica_snapshot belongs to one thread at a time.
@@ -101,7 +102,7 @@ struct replica_info {
     uint64_t newest_snapshot_txid;    /* first txid of it (see above); 0: none on the chain */
     uint64_t newest_snapshot_size;    /* stored bytes */
     int64_t newest_snapshot_time_ms;  /* when it began */
-    uint64_t log_size_since_snapshot; /* stored bytes of log segments behind it on the chain */
+    uint64_t log_size_since_snapshot; /* stored bytes of what a restore reads behind it */
 
     uint64_t object_count; /* segments of all timelines and levels */
     uint64_t object_size;  /* their bytes */
@@ -158,13 +159,21 @@ must_use rc replica_claim_timeline(struct replica *replica,
 must_use rc replica_is_superseded(
     struct replica *replica, uint32_t timeline, bool *ret, struct error *err);
 
+/* Where a log (level 0) or merged segment (levels 1 to REPLICA_LEVEL_MAX) goes. */
+enum { REPLICA_LEVEL_MAX = 9 };
+struct replica_segment {
+    uint32_t timeline;
+    unsigned level;
+    struct segment_name name;
+};
+
 /*
- * Store the level-0 segment SOURCE as <timeline>/0/<name>. Small ones are read whole and PUT,
- * larger ones are streamed in bounded memory. When the key is taken it is read back: the same bytes
- * are our own earlier success (RC_OK), others are another writer's (RC_MISMATCH, the text says so).
+ * Store SOURCE as <timeline>/<level>/<name>. Small ones are read whole and PUT, larger ones are
+ * streamed in bounded memory. When the key is taken it is read back: the same bytes are our own
+ * earlier success (RC_OK), others are another writer's (RC_MISMATCH, the text says so).
  */
-must_use rc replica_put_segment(struct replica *replica, uint32_t timeline,
-    const struct segment_name *name, const struct source *source, struct error *err);
+must_use rc replica_put_segment(struct replica *replica, const struct replica_segment *segment,
+    const struct source *source, struct error *err);
 
 /*
  * A snapshot, streamed: begin, give the sink to a pages_encoder, commit after

@@ -3,9 +3,10 @@
  *
  * One uploader per database and replica. It stores the spool's segments one after the other, oldest
  * first, and moves the durable position only over what the store acknowledged and what follows it
- * without a gap: min txid = durable txid + 1, parent digest = durable digest, same database. What
- * is stored is removed from the spool, all but the newest segment (its trailer is capture's
- * position).
+ * without a gap: min txid = durable txid + 1, parent digest = durable digest, same database. A
+ * merged segment goes to level 1 in place of the level-0 ones that it covers; it may begin before
+ * the durable position, when some of those were stored while it was made. What is stored is removed
+ * from the spool, all but the newest level-0 segment (its trailer is capture's position).
  *
  * "Durable" here is about the log: it restores only once a snapshot whose trailer's max_txid is not
  * above it is stored as well. Until the first snapshot was committed nothing may be reported

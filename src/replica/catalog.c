@@ -143,6 +143,49 @@ rc catalog_add(
     abort();
 }
 
+static bool segment_name_equal(const struct segment_name *left, const struct segment_name *right)
+{
+    return left->min_txid == right->min_txid && left->max_txid == right->max_txid &&
+           left->time_ms == right->time_ms;
+}
+
+static void catalog_remove_log(struct catalog_timeline *timeline, const struct segment_name *name)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < timeline->log_count; i++) {
+        if (!segment_name_equal(&timeline->logs[i].name, name))
+            timeline->logs[kept++] = timeline->logs[i];
+    }
+    timeline->log_count = kept;
+}
+
+static void catalog_remove_merged(
+    struct catalog_timeline *timeline, unsigned level, const struct segment_name *name)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < timeline->merged_count; i++) {
+        const struct catalog_segment *merged = &timeline->merged[i];
+        if (merged->level != level || !segment_name_equal(&merged->entry.name, name))
+            timeline->merged[kept++] = *merged;
+    }
+    timeline->merged_count = kept;
+}
+
+void catalog_remove(struct catalog *catalog, const struct restore_object *object)
+{
+    assert(object->kind != SEGMENT_SNAPSHOT);
+
+    size_t index = catalog_find(catalog, object->timeline);
+    if (index == catalog->timeline_count)
+        return;
+    if (object->kind == SEGMENT_LOG)
+        catalog_remove_log(&catalog->timelines[index], &object->name);
+    else
+        catalog_remove_merged(&catalog->timelines[index], object->level, &object->name);
+}
+
 rc catalog_check(const struct catalog *catalog, struct error *err)
 {
     if (!catalog->has_header)

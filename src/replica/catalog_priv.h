@@ -3,7 +3,7 @@
  *
  * catalog_load() lists everything once and refuses foreign names. The JSON of a timeline and the
  * trailer of a snapshot are fetched when they are needed, once each. Everything behind that is
- * pure: chain_run() and its like read names alone.
+ * pure (route_priv.h): names alone.
  */
 #ifndef SEAWAL_REPLICA_CATALOG_PRIV_H
 #define SEAWAL_REPLICA_CATALOG_PRIV_H
@@ -62,6 +62,9 @@ must_use rc catalog_load(struct catalog *ret, struct store *store, struct error 
 must_use rc catalog_add(
     struct catalog *catalog, const struct replica_key *key, uint64_t size, struct error *err);
 
+/* As if a segment had not been listed; it is all right when it was not. */
+void catalog_remove(struct catalog *catalog, const struct restore_object *object);
+
 /* Every timeline that has segments must have been claimed. */
 must_use rc catalog_check(const struct catalog *catalog, struct error *err);
 
@@ -109,29 +112,11 @@ must_use rc chain_build(
 must_use rc chain_load(struct chain *ret, struct catalog *catalog, struct store *store,
     size_t leaf_index, struct error *err);
 
-/* How far the log leads on without interruption. */
-struct chain_run {
-    uint64_t end_txid;   /* the last transaction that is reached */
-    size_t end_span;     /* where that is */
-    bool has_hole;       /* more follows later, so something is missing or there twice */
-    uint64_t hole_first; /* missing: first..last; twice: first > last */
-    uint64_t hole_last;
-    size_t segment_count; /* log segments on the way */
-    uint64_t size;        /* their bytes */
-};
-
 /*
- * From transaction FROM (the first of a snapshot in span SPAN_INDEX) along the log up to UP_TO at
- * most. When OBJECTS is not NULL it receives run.segment_count objects (from an earlier call with
- * the same arguments).
+ * The span that transaction TXID belongs to, seen from a snapshot in span FIRST: a span without
+ * transactions of its own up to there holds no position.
  */
-struct chain_start {
-    size_t span_index;
-    uint64_t from_txid;
-    uint64_t up_to_txid;
-};
-void chain_run(const struct chain *chain, const struct chain_start *start,
-    struct restore_object *objects, struct chain_run *ret);
+size_t chain_span_of(const struct chain *chain, size_t first, uint64_t txid);
 
 /* The timeline behind a span. */
 const struct catalog_timeline *chain_timeline(const struct chain *chain, size_t span_index);

@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "codec/digest.h"
 #include "restore_engine_priv.h"
+#include "restore_plan_priv.h"
 #include "view_priv.h"
 
 /* An index says what pages are after its whole segment; a point within one needs its frames. */
@@ -53,32 +54,53 @@ static rc digests_plan(struct restore_plan *ret, struct replica *replica,
         position->txid, position->timeline, ret->target.digest, position->digest);
 }
 
+/* One attempt: the image of ENGINE's plan, and EACH called over it. */
+static rc digests_run(struct restore_engine *engine, const char *scratch_folder,
+    replica_page_fn *each, void *payload, struct error *err)
+{
+    const struct restore_plan *plan = engine->plan;
+    bool needs_blocks = digests_need_blocks(plan);
+    auto_fd int fd = -1;
+    if (needs_blocks)
+        TRY(scratch_file_open(&fd, scratch_folder, err));
+
+    auto_image struct image image = IMAGE_INIT;
+    struct image_start start = {
+        .fd = fd,
+        .scratch_folder = scratch_folder,
+        .page_size = plan->target.page_size,
+        .first_txid = plan->objects[0].first_txid,
+        .usable_txid = plan->objects[0].last_txid,
+    };
+    TRY(image_open(&image, &start, err));
+    engine->image = &image;
+    engine->digests_only = !needs_blocks;
+    engine->failed_object = 0;
+    TRY(restore_engine_run(engine, err));
+    return digests_tell(&image, each, payload, err);
+}
+
 rc replica_each_page_digest(struct replica *replica, const struct replica_position *position,
     const char *scratch_folder, replica_page_fn *each, void *payload, struct error *err)
 {
     auto_restore_plan struct restore_plan plan = RESTORE_PLAN_INIT;
     TRY(digests_plan(&plan, replica, position, err));
 
-    bool needs_blocks = digests_need_blocks(&plan);
-    auto_fd int fd = -1;
-    if (needs_blocks)
-        TRY(scratch_file_open(&fd, scratch_folder, err));
-    auto_image struct image image = IMAGE_INIT;
-    struct image_start start = {
-        .fd = fd,
-        .scratch_folder = scratch_folder,
-        .page_size = plan.target.page_size,
-        .first_txid = plan.objects[0].first_txid,
-        .usable_txid = plan.objects[0].last_txid,
-    };
-    TRY(image_open(&image, &start, err));
     struct restore_engine engine = {
         .store = replica->store,
         .plan = &plan,
-        .image = &image,
         .thread_count = RESTORE_THREAD_COUNT_DEFAULT,
-        .digests_only = !needs_blocks,
     };
-    TRY(restore_engine_run(&engine, err));
-    return digests_tell(&image, each, payload, err);
+    for (;;) {
+        struct error why = { 0 };
+        rc code = digests_run(&engine, scratch_folder, each, payload, &why);
+        bool is_around =
+            code == RC_CORRUPT && engine.failed_object != 0 &&
+            restore_plan_around(&plan, replica, &plan, engine.failed_object, &why) == RC_OK;
+        if (is_around)
+            continue;
+        if (code != RC_OK && err != NULL)
+            *err = why;
+        return code;
+    }
 }

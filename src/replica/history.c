@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "object_source_priv.h"
@@ -19,6 +20,7 @@ void history_release(struct history *history)
         free(timeline->snapshots);
         free(timeline->segments);
         free(timeline->windows);
+        free(timeline->merged);
         free(timeline->gaps);
     }
     free(history->timelines);
@@ -95,67 +97,84 @@ static uint64_t history_first_log(const struct catalog_timeline *timeline)
     return timeline->snapshot_count > 0 ? timeline->snapshots[0].name.min_txid + 1 : 0;
 }
 
+static int history_by_begin(const void *left, const void *right)
+{
+    const struct history_segment *a = left;
+    const struct history_segment *b = right;
+
+    if (a->name.min_txid != b->name.min_txid)
+        return a->name.min_txid < b->name.min_txid ? -1 : 1;
+    return (a->level > b->level) - (a->level < b->level);
+}
+
+/* What no segment tells, whatever its level, and what two logs tell. */
 static void history_fill_gaps(struct history_timeline *out, const struct catalog_timeline *timeline)
 {
     uint64_t next = history_first_log(timeline);
+    uint64_t log_next = 0;
+    auto_free struct history_segment *segments =
+        mem_copy(out->segments, (out->segment_count + 1) * sizeof *segments);
 
-    for (size_t i = 0; i < timeline->log_count; i++) {
-        const struct segment_name *name = &timeline->logs[i].name;
+    qsort(segments, out->segment_count, sizeof *segments, history_by_begin);
+    for (size_t i = 0; i < out->segment_count; i++) {
+        const struct segment_name *name = &segments[i].name;
         if (next != 0 && name->min_txid > next)
             history_add_gap(out, next, name->min_txid - 1);
-        /* The first snapshot may begin inside of a segment, and what is in front of it is allowed:
-         * the rest of what was deleted. So what counts is the segment before. */
-        if (i > 0 && name->min_txid <= timeline->logs[i - 1].name.max_txid)
-            history_add_gap(out, name->min_txid, name->min_txid - 1);
         if (name->max_txid >= next)
             next = name->max_txid + 1;
+        if (segments[i].level != LEVEL_LOG)
+            continue;
+        /* The first snapshot may begin inside of a segment, and what is in front of it is allowed:
+         * the rest of what was deleted. So what counts is the log segment before. */
+        if (name->min_txid < log_next)
+            history_add_gap(out, name->min_txid, name->min_txid - 1);
+        log_next = name->max_txid + 1;
     }
 }
 
 /* ---- windows */
 
-static rc window_time(
-    struct view *view, const struct point *point, uint64_t txid, int64_t *ret, struct error *err)
+/* Put RANGE into the windows, joined with those that it touches. */
+static void history_add_window(struct history_timeline *out, const struct route_range *range)
 {
-    struct point at;
-    struct replica_position position;
+    struct history_window window = {
+        .first_txid = range->first_txid,
+        .last_txid = range->last_txid,
+    };
+    size_t first = out->window_count; /* of the windows that it touches */
+    size_t end;
 
-    if (txid == point->run.end_txid)
-        at = *point;
-    else
-        TRY(point_find(view, txid, &at, err));
-    TRY(point_position(view, &at, &position, err));
-    *ret = position.time_ms;
-    return RC_OK;
+    while (first > 0 && out->windows[first - 1].last_txid + 1 >= window.first_txid)
+        first--;
+    for (end = first; end < out->window_count; end++) {
+        const struct history_window *other = &out->windows[end];
+        if (other->first_txid > window.last_txid + 1)
+            break;
+        if (other->first_txid < window.first_txid)
+            window.first_txid = other->first_txid;
+        if (other->last_txid > window.last_txid)
+            window.last_txid = other->last_txid;
+    }
+    size_t count = out->window_count - (end - first) + 1;
+    out->windows = mem_resize(out->windows, (out->window_count + 1) * sizeof *out->windows);
+    memmove(&out->windows[first + 1], &out->windows[end],
+        (out->window_count - end) * sizeof *out->windows);
+    out->windows[first] = window;
+    out->window_count = count;
 }
 
-/* Add the window [first, run end] that POINT's snapshot opens, joined with the one before it. */
-static rc history_add_window(struct view *view, struct history_timeline *out,
-    const struct point *point, uint64_t first_txid, struct error *err)
+static bool history_has(const struct history_timeline *out, uint64_t txid)
 {
-    struct history_window *last =
-        out->window_count > 0 ? &out->windows[out->window_count - 1] : NULL;
-    uint64_t end_txid = point->run.end_txid;
-
-    if (last != NULL && end_txid <= last->last_txid)
-        return RC_OK;
-    if (last != NULL && first_txid <= last->last_txid + 1) {
-        TRY(window_time(view, point, end_txid, &last->last_ms, err));
-        last->last_txid = end_txid;
-        return RC_OK;
+    for (size_t i = out->window_count; i-- > 0;) {
+        if (out->windows[i].first_txid <= txid)
+            return txid <= out->windows[i].last_txid;
     }
-
-    struct history_window window = { .first_txid = first_txid, .last_txid = end_txid };
-    TRY(window_time(view, point, first_txid, &window.first_ms, err));
-    TRY(window_time(view, point, end_txid, &window.last_ms, err));
-    out->windows = mem_resize(out->windows, (out->window_count + 1) * sizeof *out->windows);
-    out->windows[out->window_count++] = window;
-    return RC_OK;
+    return false;
 }
 
 /* From the snapshot at SPAN and INDEX of a chain: what it makes restorable of the last span. */
-static rc history_window_of(struct view *view, struct history_timeline *out, size_t span_index,
-    size_t index, struct error *err)
+static void history_window_of(
+    const struct view *view, struct history_timeline *out, size_t span_index, size_t index)
 {
     const struct chain_span *span = &view->chain.spans[span_index];
     const struct chain_span *leaf = &view->chain.spans[view->chain.span_count - 1];
@@ -164,18 +183,85 @@ static rc history_window_of(struct view *view, struct history_timeline *out, siz
 
     uint64_t usable_txid = snapshot->summary.max_txid;
     if (snapshot->name.min_txid > span->limit_txid || usable_txid > span->limit_txid)
-        return RC_OK;
-    struct point point = { .span_index = span_index, .snapshot_index = index };
-    struct chain_start start = {
-        .span_index = span_index,
-        .from_txid = snapshot->name.min_txid,
-        .up_to_txid = TXID_MAX,
-    };
-    chain_run(&view->chain, &start, NULL, &point.run);
-    if (point.run.end_txid < usable_txid || point.run.end_txid <= leaf->after_txid)
-        return RC_OK;
+        return;
+    /* Where it leads, the snapshot leads that leads to it. */
+    if (usable_txid > leaf->after_txid && history_has(out, usable_txid))
+        return;
+
+    auto_reach struct reach reach;
+    reach_find(&reach, &view->chain, span_index, snapshot->name.min_txid);
     uint64_t first = usable_txid > leaf->after_txid ? usable_txid : leaf->after_txid + 1;
-    return history_add_window(view, out, &point, first, err);
+    for (size_t i = 0; i < reach.range_count; i++) {
+        struct route_range range = reach.ranges[i];
+        if (range.first_txid < first)
+            range.first_txid = first;
+        if (range.first_txid <= range.last_txid)
+            history_add_window(out, &range);
+    }
+}
+
+static int history_by_end(const void *left, const void *right)
+{
+    const struct history_segment *a = left;
+    const struct history_segment *b = right;
+
+    return (a->name.max_txid > b->name.max_txid) - (a->name.max_txid < b->name.max_txid);
+}
+
+/* The time of a point: by the name of a segment that ends there, else by a read. */
+static rc history_time(struct view *view, const struct history_segment *by_end, size_t count,
+    uint64_t txid, int64_t *ret, struct error *err)
+{
+    struct history_segment wanted = { .name.max_txid = txid };
+    const struct history_segment *found =
+        bsearch(&wanted, by_end, count, sizeof wanted, history_by_end);
+    if (found != NULL) {
+        *ret = found->name.time_ms;
+        return RC_OK;
+    }
+
+    auto_point struct point point = POINT_INIT;
+    struct replica_position position;
+    TRY(point_find(view, txid, &point, err));
+    TRY(point_position(view, &point, &position, err));
+    *ret = position.time_ms;
+    return RC_OK;
+}
+
+static rc history_fill_times(struct view *view, struct history_timeline *out, struct error *err)
+{
+    size_t count = out->segment_count;
+    auto_free struct history_segment *by_end =
+        mem_copy(out->segments, (count + 1) * sizeof *by_end);
+
+    qsort(by_end, count, sizeof *by_end, history_by_end);
+    for (size_t i = 0; i < out->window_count; i++) {
+        struct history_window *window = &out->windows[i];
+        TRY(history_time(view, by_end, count, window->first_txid, &window->first_ms, err));
+        TRY(history_time(view, by_end, count, window->last_txid, &window->last_ms, err));
+    }
+    return RC_OK;
+}
+
+/* What lies between two windows, unless something is missing there. */
+static void history_fill_merged(struct history_timeline *out)
+{
+    out->merged = mem_new_array(out->window_count + 1, sizeof *out->merged);
+    for (size_t i = 1; i < out->window_count; i++) {
+        const struct history_window *window = &out->windows[i];
+        struct history_merged merged = {
+            .first_txid = out->windows[i - 1].last_txid + 1,
+            .last_txid = window->first_txid,
+            .last_ms = window->first_ms,
+        };
+        bool has_gap = false;
+        for (size_t k = 0; k < out->gap_count && !has_gap; k++) {
+            const struct history_gap *gap = &out->gaps[k];
+            has_gap = gap->first_txid <= merged.last_txid && gap->last_txid >= merged.first_txid;
+        }
+        if (!has_gap)
+            out->merged[out->merged_count++] = merged;
+    }
 }
 
 static rc history_fill_windows(
@@ -186,8 +272,10 @@ static rc history_fill_windows(
     for (size_t span = 0; span < view->chain.span_count; span++) {
         const struct catalog_timeline *timeline = chain_timeline(&view->chain, span);
         for (size_t i = 0; i < timeline->snapshot_count; i++)
-            TRY(history_window_of(view, out, span, i, err));
+            history_window_of(view, out, span, i);
     }
+    TRY(history_fill_times(view, out, err));
+    history_fill_merged(out);
     return RC_OK;
 }
 

@@ -110,7 +110,7 @@ static rc image_put_entry(struct image *image, uint32_t pgno, const struct page_
     return RC_OK;
 }
 
-/* ---- the snapshot */
+/* ---- whole pages */
 
 /*
  * The kernel lets one writer at a time into a file and lets the others spin; waiting here instead
@@ -127,24 +127,35 @@ static rc image_write_run(struct image *image, const struct image_run *run, stru
     return code;
 }
 
-rc image_put_run(struct image *image, const struct image_run *run, struct error *err)
+/* Put all of RUN with TAG; BEFORE is what the table had for its pages, NULL when that is nothing.
+ */
+static rc image_store_run(struct image *image, const struct image_run *run, uint64_t tag,
+    const struct page_entry *before, struct error *err)
 {
     struct page_entry entries[IMAGE_RUN_PAGE_COUNT_MAX];
     uint64_t sum = 0;
+    uint64_t added = 0;
 
     assert(run->count > 0);
     assert(run->count <= IMAGE_RUN_PAGE_COUNT_MAX);
     for (uint32_t i = 0; i < run->count; i++) {
-        entries[i] = (struct page_entry){ .digest = run->digests[i], .tag = 2 * run->txid };
-        sum += run->digests[i];
+        uint64_t digest_before = before != NULL ? before[i].digest : 0;
+        entries[i] = (struct page_entry){ .digest = run->digests[i], .tag = tag };
+        sum += run->digests[i] - digest_before;
+        added += digest_before == 0;
     }
     if (image->fd >= 0)
         TRY(image_write_run(image, run, err));
     TRY(fs_write_at(image->table, bytes_of(entries, run->count * sizeof *entries),
         entry_offset(run->first_pgno), err));
     atomic_fetch_add(&image->sum, sum);
-    atomic_fetch_add(&image->page_total, run->count);
+    atomic_fetch_add(&image->page_total, added);
     return RC_OK;
+}
+
+rc image_put_run(struct image *image, const struct image_run *run, struct error *err)
+{
+    return image_store_run(image, run, 2 * run->txid, NULL, err);
 }
 
 rc image_snapshot_done(
@@ -159,6 +170,15 @@ rc image_snapshot_done(
     image->has_known_digest = true;
     image->page_count = summary->page_count;
     return image_check(image, summary->digest, summary->page_count, err);
+}
+
+rc image_merge_run(struct image *image, const struct image_run *run, struct error *err)
+{
+    struct page_entry before[IMAGE_RUN_PAGE_COUNT_MAX];
+
+    assert(run->count <= IMAGE_RUN_PAGE_COUNT_MAX);
+    TRY(image_entries(image, run->first_pgno, run->count, before, err));
+    return image_store_run(image, run, 2 * run->txid + 1, before, err);
 }
 
 /* ---- the log */
@@ -293,6 +313,18 @@ rc image_commit_digests(
     struct image *image, const struct segment_summary *summary, struct error *err)
 {
     TRY(image_shrink(image, summary->page_count, summary->max_txid, err));
+    return image_settle(image, summary->max_txid, summary->digest, err);
+}
+
+rc image_merge_done(
+    struct image *image, uint32_t extent, const struct segment_summary *summary, struct error *err)
+{
+    if (extent > image->extent)
+        image->extent = extent;
+    /* Unlike a transaction, it does not tell which pages came and went within it: look. */
+    if (summary->page_count < image->extent)
+        TRY(image_truncate(image, summary->page_count, summary->max_txid, err));
+    image->page_count = summary->page_count;
     return image_settle(image, summary->max_txid, summary->digest, err);
 }
 

@@ -1,9 +1,9 @@
 /*
  * image - a database file under construction, with the digest of each page
  *
- * Pages of a snapshot are put by several threads; then transactions are applied in order by one.
- * For each page a scratch file keeps its digest and the transaction that gave it, so that memory
- * does not follow the size of the database.
+ * Pages of a snapshot are put by several threads; then segments are applied in order: transactions
+ * by one thread, whole pages of a merged segment by several. For each page a scratch file keeps its
+ * digest and the transaction that gave it, so that memory does not follow the size of the database.
  */
 #ifndef SEAWAL_REPLICA_IMAGE_PRIV_H
 #define SEAWAL_REPLICA_IMAGE_PRIV_H
@@ -21,7 +21,7 @@
 /* All zero: the database does not have the page (yet). */
 struct page_entry {
     uint64_t digest;
-    uint64_t tag; /* 2 * txid, plus 1 when a log segment gave it and 0 when a snapshot did */
+    uint64_t tag; /* 2 * txid, plus 1 when a segment gave it and 0 when a snapshot did */
 };
 
 struct image {
@@ -70,6 +70,14 @@ must_use rc image_put_run(struct image *image, const struct image_run *run, stru
 
 /* After all runs: EXTENT is the highest page, SUMMARY the snapshot's. */
 must_use rc image_snapshot_done(
+    struct image *image, uint32_t extent, const struct segment_summary *summary, struct error *err);
+
+/*
+ * The same for a merged segment, whose pages replace what is there (route_priv.h says why they
+ * may). Any thread, each page once.
+ */
+must_use rc image_merge_run(struct image *image, const struct image_run *run, struct error *err);
+must_use rc image_merge_done(
     struct image *image, uint32_t extent, const struct segment_summary *summary, struct error *err);
 
 must_use rc image_apply_frame(

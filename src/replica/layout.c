@@ -128,7 +128,7 @@ rc replica_key_parse(struct replica_key *ret, const char *key, struct error *err
 
 void restore_object_key(char *out, const struct restore_object *object)
 {
-    unsigned level = object->kind == SEGMENT_SNAPSHOT ? LEVEL_SNAPSHOT : LEVEL_LOG;
+    unsigned level = object->kind == SEGMENT_SNAPSHOT ? LEVEL_SNAPSHOT : object->level;
 
     replica_key_segment(out, object->timeline, level, &object->name);
 }

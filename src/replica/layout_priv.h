@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 /* Levels 0..9 are log and merged segments. */
-enum { LEVEL_LOG = 0, LEVEL_SNAPSHOT = 10, LEVEL_COUNT };
+enum { LEVEL_LOG = 0, LEVEL_SNAPSHOT = REPLICA_LEVEL_MAX + 1, LEVEL_COUNT };
 
 #define REPLICA_INFO_KEY        "seawal.json"
 #define REPLICA_TIMELINE_PREFIX "timelines/"

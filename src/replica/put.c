@@ -65,7 +65,7 @@ static rc put_taken(
     return error_wrap(err, code == RC_NOT_FOUND ? RC_IO : code, "read '%s' back", key);
 }
 
-/* ---- level 0 */
+/* ---- segments */
 
 static rc put_whole(
     struct store *store, const char *key, const struct source *source, struct error *err)
@@ -107,11 +107,13 @@ static rc put_stream(
     return store_upload_commit(upload, err);
 }
 
-rc replica_put_segment(struct replica *replica, uint32_t timeline, const struct segment_name *name,
+rc replica_put_segment(struct replica *replica, const struct replica_segment *segment,
     const struct source *source, struct error *err)
 {
+    assert(segment->level <= REPLICA_LEVEL_MAX);
+
     char key[REPLICA_KEY_SIZE];
-    replica_key_segment(key, timeline, LEVEL_LOG, name);
+    replica_key_segment(key, segment->timeline, segment->level, &segment->name);
 
     rc code = source->size <= PUT_WHOLE_SIZE_MAX ? put_whole(replica->store, key, source, err)
                                                  : put_stream(replica->store, key, source, err);

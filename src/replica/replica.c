@@ -54,7 +54,7 @@ void replica_writer_name(char *out)
 
 static rc inspect_position(struct view *view, struct replica_info *info, struct error *err)
 {
-    struct point point;
+    auto_point struct point point = POINT_INIT;
     rc code = point_find(view, TXID_MAX, &point, err);
 
     /* Made, claimed, and the first snapshot is not there yet: nothing is restorable so far. */
@@ -67,7 +67,7 @@ static rc inspect_position(struct view *view, struct replica_info *info, struct 
     info->newest_snapshot_txid = snapshot->name.min_txid;
     info->newest_snapshot_size = snapshot->size;
     info->newest_snapshot_time_ms = snapshot->name.time_ms;
-    info->log_size_since_snapshot = point.run.size;
+    info->log_size_since_snapshot = point.route.size;
     return point_position(view, &point, &info->position, err);
 }
 

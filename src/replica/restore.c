@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "restore_engine_priv.h"
 #include "restore_output_priv.h"
+#include "restore_plan_priv.h"
 #include "sqlite/database.h"
 #include "view_priv.h"
 
@@ -65,12 +66,33 @@ static rc restore_run_output(
     return restore_finish(engine, &output, options, err);
 }
 
+/*
+ * ENGINE failed with WHY: when one segment is to blame and others tell the same transactions, begin
+ * anew with them.
+ */
+static bool restore_go_around(struct restore_engine *engine, struct replica *replica,
+    const struct restore_options *options, struct restore_plan *own, const struct error *why)
+{
+    if (why->code != RC_CORRUPT || engine->failed_object == 0)
+        return false;
+    if (restore_plan_around(own, replica, engine->plan, engine->failed_object, why) != RC_OK)
+        return false;
+
+    engine->plan = own;
+    engine->failed_object = 0;
+    engine->transaction_count = 0;
+    if (options->damage != NULL)
+        options->damage(options->damage_payload, &own->damages[own->damage_count - 1]);
+    return true;
+}
+
 rc restore_run(struct replica *replica, const struct restore_plan *plan,
     const struct restore_options *options, struct restore_report *ret, struct error *err)
 {
     assert(plan->object_count > 0);
     assert(options->output != NULL);
 
+    auto_restore_plan struct restore_plan own = RESTORE_PLAN_INIT;
     struct restore_engine engine = {
         .store = replica->store,
         .plan = plan,
@@ -79,18 +101,25 @@ rc restore_run(struct replica *replica, const struct restore_plan *plan,
         .progress = options->progress,
         .progress_payload = options->progress_payload,
     };
-    rc code = restore_run_output(&engine, options, err);
-    /* What is not found now was there when the plan was made: never an answer about the backup. */
-    if (code == RC_NOT_FOUND)
-        code = RC_IO;
-    if (code != RC_OK)
-        return error_wrap(err, code, "restore to '%s'", options->output);
+    struct error why = { 0 };
+    rc code = restore_run_output(&engine, options, &why);
+    while (code != RC_OK && restore_go_around(&engine, replica, options, &own, &why))
+        code = restore_run_output(&engine, options, &why);
+    if (code != RC_OK) {
+        /* What is not found now was there when the plan was made: never an answer about the backup.
+         */
+        why.code = code == RC_NOT_FOUND ? RC_IO : code;
+        if (err != NULL)
+            *err = why;
+        return error_wrap(err, why.code, "restore to '%s'", options->output);
+    }
 
     *ret = (struct restore_report){
-        .position = plan->target,
-        .object_count = plan->object_count,
+        .position = engine.plan->target,
+        .object_count = engine.plan->object_count,
         .received_size = engine.received,
         .transaction_count = engine.transaction_count,
+        .damage_count = engine.plan->damage_count,
         .output_size = (uint64_t)plan->target.page_count * plan->target.page_size,
     };
     return RC_OK;

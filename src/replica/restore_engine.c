@@ -1,5 +1,5 @@
 /*
- * restore_engine - snapshot, log, proof
+ * restore_engine - snapshot, segments, proof
  */
 #include "restore_engine_priv.h"
 
@@ -43,6 +43,6 @@ rc restore_engine_run(struct restore_engine *engine, struct error *err)
     TRY(restore_log_run(engine, err));
 
     if (engine->image->txid != plan->target.txid)
-        FAIL(err, RC_CORRUPT, "the log ends before the target");
+        FAIL(err, RC_CORRUPT, "the segments end before the target");
     return image_check(engine->image, plan->target.digest, plan->target.page_count, err);
 }

@@ -6,6 +6,7 @@
 
 #include "base/cancel.h"
 #include "image_priv.h"
+#include "object_source_priv.h"
 #include "replica/restore.h"
 #include "store/store.h"
 
@@ -28,15 +29,20 @@ struct restore_engine {
 
     atomic_uint_fast64_t received; /* stored bytes fetched */
     uint64_t transaction_count;    /* applied from the log */
+    size_t failed_object;          /* of the plan: the segment that could not be applied; 0: none */
 };
 
-/* Snapshot, then log, then the proof that the image is the target. */
+/* Snapshot, then segments, then the proof that the image is the target. */
 must_use rc restore_engine_run(struct restore_engine *engine, struct error *err);
 
 /* restore_pages.c: the snapshot. */
 must_use rc restore_pages_run(struct restore_engine *engine, struct error *err);
 
-/* restore_log.c: the log segments. */
+/* restore_pages.c: one merged segment, whose bytes come from SOURCE; the error does not name it. */
+must_use rc restore_pages_merge(struct restore_engine *engine, const struct restore_object *object,
+    struct object_source *source, struct error *err);
+
+/* restore_log.c: the segments behind the snapshot, in order. */
 must_use rc restore_log_run(struct restore_engine *engine, struct error *err);
 
 /* Tell the caller; without FORCE at most ten times a second. Only on the caller's thread. */

@@ -1,9 +1,10 @@
 /*
- * restore_log - log segments, fetched ahead by a few threads and applied in order
+ * restore_log - segments behind the snapshot, fetched ahead by a few threads and applied in order
  *
  * Level 0 can be tens of thousands of small objects, so what counts is requests in flight. The
  * fetchers run at most LOG_SLOT_COUNT objects and LOG_AHEAD_SIZE_MAX bytes ahead of the one that is
- * applied. Objects that are too large for that are read through two windows while they are applied.
+ * applied. Logs that are too large for that are read through two windows while they are applied,
+ * large merged segments by ranges (restore_pages.c).
  */
 #include "restore_engine_priv.h"
 
@@ -36,7 +37,7 @@ struct log_slot {
 
 struct log_job {
     struct restore_engine *engine;
-    const struct restore_object *objects; /* the log segments of the plan */
+    const struct restore_object *objects; /* the segments of the plan */
     size_t count;
     uint64_t whole_size_max;
 
@@ -53,9 +54,11 @@ struct log_job {
 
 static uint64_t log_cost(const struct log_job *job, size_t index)
 {
-    uint64_t size = job->objects[index].size;
+    const struct restore_object *object = &job->objects[index];
 
-    return size <= job->whole_size_max ? size : OBJECT_WINDOW_COUNT * OBJECT_WINDOW_SIZE;
+    if (object->size <= job->whole_size_max)
+        return object->size;
+    return object->kind == SEGMENT_LOG ? OBJECT_WINDOW_COUNT * OBJECT_WINDOW_SIZE : 0;
 }
 
 /* The next object to fetch, marked as loading; false when the thread shall end. */
@@ -94,7 +97,7 @@ static void log_load(struct log_job *job, size_t index)
     slot->object.received = &job->engine->received;
     slot->failure.code = RC_OK;
     if (object->size > job->whole_size_max) {
-        if (!job->engine->digests_only)
+        if (object->kind == SEGMENT_LOG && !job->engine->digests_only)
             object_source_use_windows(&slot->object);
         return;
     }
@@ -212,6 +215,16 @@ static rc log_apply_open(struct log_job *job, const struct restore_object *objec
     return RC_OK;
 }
 
+static rc log_apply_log(struct log_job *job, const struct restore_object *object,
+    struct object_source *source, struct error *err)
+{
+    struct segment_reader *reader = NULL;
+    TRY(segment_reader_open(&reader, object_source(source), err));
+    rc code = log_apply_open(job, object, reader, err);
+    segment_reader_free(reader);
+    return code;
+}
+
 static rc log_apply(struct log_job *job, const struct restore_object *object, struct log_slot *slot,
     struct error *err)
 {
@@ -223,11 +236,9 @@ static rc log_apply(struct log_job *job, const struct restore_object *object, st
     if (cancel_asked(job->engine->cancel))
         FAIL(err, RC_CANCELLED, "restore was cancelled");
 
-    struct segment_reader *reader = NULL;
-    rc code = segment_reader_open(&reader, object_source(&slot->object), err);
-    if (code == RC_OK)
-        code = log_apply_open(job, object, reader, err);
-    segment_reader_free(reader);
+    rc code = object->kind == SEGMENT_LOG
+                  ? log_apply_log(job, object, &slot->object, err)
+                  : restore_pages_merge(job->engine, object, &slot->object, err);
     if (code == RC_OK || code == RC_CANCELLED)
         return code;
     return error_wrap(err, code, "segment '%s'", slot->object.key);
@@ -245,6 +256,8 @@ static rc log_apply_all(struct log_job *job, struct error *err)
         pthread_mutex_unlock(&job->mu);
 
         code = log_apply(job, &job->objects[i], slot, err);
+        if (code != RC_OK)
+            job->engine->failed_object = 1 + i;
         restore_engine_tell(job->engine, RESTORE_PHASE_LOG, false);
 
         pthread_mutex_lock(&job->mu);

@@ -1,9 +1,10 @@
 /*
- * restore_pages - the blocks of a snapshot, fetched and unpacked by several threads
+ * restore_pages - the blocks of a snapshot or merged segment, fetched and unpacked by several
+ * threads
  *
  * The unit of work is an index chunk (at most 512 blocks). A thread reads the chunk's part of the
  * index, then the blocks behind each other in ranges of some MiB, unpacks and checks them, and
- * writes the pages where they belong. Snapshots that fit into one range are fetched whole, once.
+ * writes the pages where they belong. What fits into one range is fetched whole, once.
  */
 #include "restore_engine_priv.h"
 
@@ -34,13 +35,13 @@ _Static_assert(
 
 struct pages_job {
     struct restore_engine *engine;
-    struct object_source object;
+    const struct restore_object *object;
+    enum restore_phase phase;
     struct source source;
     struct segment_reader *reader;
-    const char *key;
     size_t chunk_count;
     size_t range_size; /* bytes fetched at once */
-    uint32_t extent;   /* highest page of the snapshot */
+    uint32_t extent;   /* highest page of the object */
 
     pthread_mutex_t mu;
     pthread_cond_t changed;
@@ -103,7 +104,8 @@ static rc pages_flush(struct pages_worker *worker, struct error *err)
         };
         if (image->fd >= 0)
             run.pages = bytes_of(worker->raw + first * page_size, count * page_size);
-        TRY(image_put_run(image, &run, err));
+        bool is_snapshot = worker->job->object->kind == SEGMENT_SNAPSHOT;
+        TRY(is_snapshot ? image_put_run(image, &run, err) : image_merge_run(image, &run, err));
         first += count;
     }
     worker->raw_count = 0;
@@ -134,11 +136,10 @@ static rc pages_check_block(
     const struct pages_worker *worker, const struct pages_block *block, struct error *err)
 {
     const struct pages_job *job = worker->job;
-    const struct restore_object *snapshot = &job->engine->plan->objects[0];
     uint64_t raw_size = (uint64_t)block->page_count * job->engine->image->page_size;
 
-    if (block->txid < snapshot->first_txid || block->txid > snapshot->last_txid) {
-        FAIL(err, RC_CORRUPT, "a block is as of transaction %" PRIu64 ", outside the snapshot",
+    if (block->txid < job->object->first_txid || block->txid > job->object->last_txid) {
+        FAIL(err, RC_CORRUPT, "a block is as of transaction %" PRIu64 ", outside of the object",
             block->txid);
     }
     if (raw_size > BLOCK_SIZE_MAX || block->page_count > PAGES_PER_BLOCK_MAX ||
@@ -147,7 +148,7 @@ static rc pages_check_block(
     for (uint32_t i = 0; i < block->page_count; i++) {
         uint32_t pgno = worker->chunk.pgnos[block->first_page + i];
         if (pgno == 0 || pgno > job->extent || pgno == lock_page_of(job->engine->image->page_size))
-            FAIL(err, RC_CORRUPT, "page %" PRIu32 " does not belong into a snapshot", pgno);
+            FAIL(err, RC_CORRUPT, "page %" PRIu32 " does not belong there", pgno);
     }
     return RC_OK;
 }
@@ -297,7 +298,7 @@ static void pages_wait(struct pages_job *job)
         until.tv_nsec %= 1000000000;
         pthread_cond_timedwait(&job->changed, &job->mu, &until);
         pthread_mutex_unlock(&job->mu);
-        restore_engine_tell(job->engine, RESTORE_PHASE_SNAPSHOT, false);
+        restore_engine_tell(job->engine, job->phase, false);
         pthread_mutex_lock(&job->mu);
     }
     pthread_mutex_unlock(&job->mu);
@@ -332,22 +333,22 @@ static rc pages_run_threads(struct pages_job *job, struct error *err)
         return RC_OK;
     if (err != NULL)
         *err = job->failure;
-    return snapshot_failed(err, job->failure.code, job->key);
+    return job->failure.code;
 }
 
-/* The plan was made from the trailer; the object must still be the same one. */
+/* The plan was made from the name, or the trailer; the object must be what they say. */
 static rc pages_check_identity(const struct pages_job *job, struct error *err)
 {
     const struct restore_plan *plan = job->engine->plan;
-    const struct restore_object *object = &plan->objects[0];
+    const struct restore_object *object = job->object;
     const struct segment_identity *identity = segment_reader_identity(job->reader);
     const struct segment_summary *summary = segment_reader_summary(job->reader);
 
-    if (identity->kind != SEGMENT_SNAPSHOT || identity->timeline != object->timeline ||
-        identity->page_size != plan->target.page_size || identity->min_txid != object->first_txid ||
-        summary->max_txid != object->last_txid ||
+    if (identity->kind != object->kind || identity->timeline != object->timeline ||
+        identity->page_size != plan->target.page_size ||
+        identity->min_txid != object->name.min_txid || summary->max_txid != object->last_txid ||
         memcmp(&identity->database_id, &plan->target.database_id, sizeof(struct database_id)) != 0)
-        FAIL(err, RC_CORRUPT, "snapshot '%s' is not what the plan was made from", job->key);
+        FAIL(err, RC_CORRUPT, "it is not what the plan was made from");
     return RC_OK;
 }
 
@@ -367,17 +368,41 @@ static rc pages_find_extent(struct pages_job *job, struct error *err)
 
 static rc pages_run_open(struct pages_job *job, struct error *err)
 {
-    struct restore_engine *engine = job->engine;
+    struct image *image = job->engine->image;
+    const struct segment_identity *identity = segment_reader_identity(job->reader);
+    const struct segment_summary *summary = segment_reader_summary(job->reader);
 
-    job->chunk_count = pages_reader_chunk_count(job->reader);
     TRY(pages_check_identity(job, err));
-    TRY_AS(err, pages_find_extent(job, err), "snapshot '%s'", job->key);
+    bool is_next = identity->kind == SEGMENT_MERGED && identity->min_txid == image->txid + 1;
+    if (is_next && image->has_known_digest && identity->parent_digest != image->known_digest)
+        FAIL(err, RC_CORRUPT, "it does not continue the one before it");
+    job->chunk_count = pages_reader_chunk_count(job->reader);
+    TRY(pages_find_extent(job, err));
     if (job->chunk_count > 0)
         TRY(pages_run_threads(job, err));
-    TRY_AS(err,
-        image_snapshot_done(engine->image, job->extent, segment_reader_summary(job->reader), err),
-        "snapshot '%s'", job->key);
-    return RC_OK;
+    return identity->kind == SEGMENT_SNAPSHOT
+               ? image_snapshot_done(image, job->extent, summary, err)
+               : image_merge_done(image, job->extent, summary, err);
+}
+
+/* The whole of JOB's object from JOB's source. */
+static rc pages_run(struct pages_job *job, struct error *err)
+{
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_mutex_init(&job->mu, NULL);
+    pthread_cond_init(&job->changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+
+    rc code = segment_reader_open(&job->reader, job->source, err);
+    if (code == RC_OK)
+        code = pages_run_open(job, err);
+
+    segment_reader_free(job->reader);
+    pthread_cond_destroy(&job->changed);
+    pthread_mutex_destroy(&job->mu);
+    return code;
 }
 
 rc restore_pages_run(struct restore_engine *engine, struct error *err)
@@ -386,30 +411,33 @@ rc restore_pages_run(struct restore_engine *engine, struct error *err)
     char key[REPLICA_KEY_SIZE];
     restore_object_key(key, object);
 
-    struct pages_job job = { .engine = engine, .key = key };
-    object_source_init(&job.object, engine->store, key, object->size);
-    job.object.received = &engine->received;
-    job.source = object_source(&job.object);
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_mutex_init(&job.mu, NULL);
-    pthread_cond_init(&job.changed, &attributes);
-    pthread_condattr_destroy(&attributes);
-
+    auto_object_source struct object_source source;
+    object_source_init(&source, engine->store, key, object->size);
+    source.received = &engine->received;
+    struct pages_job job = {
+        .engine = engine,
+        .object = object,
+        .phase = RESTORE_PHASE_SNAPSHOT,
+        .source = object_source(&source),
+    };
     rc code = RC_OK;
     if (object->size <= RANGE_SIZE_MAX && !engine->digests_only)
-        code = object_source_load(&job.object, err);
+        code = object_source_load(&source, err);
     if (code == RC_OK)
-        code = segment_reader_open(&job.reader, job.source, err);
-    if (code != RC_OK)
-        code = snapshot_failed(err, code, key);
-    else
-        code = pages_run_open(&job, err);
+        code = pages_run(&job, err);
+    return code == RC_OK ? RC_OK : snapshot_failed(err, code, key);
+}
 
-    segment_reader_free(job.reader);
-    object_source_release(&job.object);
-    pthread_cond_destroy(&job.changed);
-    pthread_mutex_destroy(&job.mu);
-    return code;
+rc restore_pages_merge(struct restore_engine *engine, const struct restore_object *object,
+    struct object_source *source, struct error *err)
+{
+    struct pages_job job = {
+        .engine = engine,
+        .object = object,
+        .phase = RESTORE_PHASE_LOG,
+        .source = object_source(source),
+    };
+
+    assert(object->kind == SEGMENT_MERGED);
+    return pages_run(&job, err);
 }

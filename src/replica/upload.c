@@ -72,19 +72,59 @@ static void uploader_advance(struct uploader *uploader, const struct segment_ide
     pthread_mutex_unlock(&uploader->mu);
 }
 
-/* What a segment in the spool must be to be the next one. */
-static rc upload_check(const struct uploader *uploader, const struct segment_name *name,
-    const struct segment_reader *reader, struct error *err)
+/* ---- is it the next one? */
+
+static rc upload_check_name(
+    const struct segment_entry *entry, const struct segment_reader *reader, struct error *err)
 {
     const struct segment_identity *identity = segment_reader_identity(reader);
-    const struct segment_summary *summary = segment_reader_summary(reader);
+
+    if (identity->kind != (entry->is_merged ? SEGMENT_MERGED : SEGMENT_LOG) ||
+        identity->min_txid != entry->name.min_txid ||
+        segment_reader_summary(reader)->max_txid != entry->name.max_txid)
+        FAIL(err, RC_CORRUPT, "its name and its content disagree");
+    return RC_OK;
+}
+
+/*
+ * A merged segment that begins before the durable position: a part of its transactions was stored
+ * by itself, while it was made. What this run stored is of the spool's own history; else the
+ * replica is asked whether it continues what the replica has, as far as that can still be told.
+ */
+static rc upload_check_within(
+    struct uploader *uploader, const struct segment_identity *identity, struct error *err)
+{
+    struct restore_target target = {
+        .kind = RESTORE_TXID,
+        .timeline = identity->timeline,
+        .txid = identity->min_txid - 1,
+    };
+    auto_restore_plan struct restore_plan plan = RESTORE_PLAN_INIT;
+
+    if (uploader->is_joined || target.txid == 0)
+        return RC_OK;
+    rc code = restore_plan_make(&plan, uploader->replica, &target, err);
+    if (code == RC_NOT_FOUND)
+        return RC_OK;
+    if (code != RC_OK)
+        return error_wrap(err, code, "look at transaction %" PRIu64, target.txid);
+    if (plan.target.digest == identity->parent_digest)
+        return RC_OK;
+    FAIL(err, RC_MISMATCH,
+        "transaction %" PRIu64 " is another one in the replica: another process wrote there",
+        target.txid);
+}
+
+static rc upload_check(
+    struct uploader *uploader, const struct segment_identity *identity, struct error *err)
+{
     const struct replica_position *durable = &uploader->durable;
 
-    if (identity->kind != SEGMENT_LOG || identity->min_txid != name->min_txid ||
-        summary->max_txid != name->max_txid)
-        FAIL(err, RC_CORRUPT, "its name and its content disagree");
     if (memcmp(&identity->database_id, &durable->database_id, sizeof(struct database_id)) != 0)
         FAIL(err, RC_MISMATCH, "it belongs to another database than the replica");
+    if (identity->kind == SEGMENT_MERGED && identity->timeline == durable->timeline &&
+        identity->min_txid <= durable->txid)
+        return upload_check_within(uploader, identity, err);
     if (identity->min_txid != durable->txid + 1) {
         FAIL(err, RC_MISMATCH,
             "it begins with transaction %" PRIu64 "; the replica ends with %" PRIu64,
@@ -101,18 +141,19 @@ static rc upload_check(const struct uploader *uploader, const struct segment_nam
 
 /* ---- a timeline that begins with a snapshot */
 
-struct stored_log {
-    uint64_t next_txid; /* behind what is stored without a gap */
-};
-
-static rc stored_log_each(void *payload, const struct store_object *object, struct error *err)
+/*
+ * The last transaction that the newest span of the chain at TIMELINE has without a gap behind
+ * AFTER_TXID, at which its snapshot begins.
+ */
+static rc upload_stored_until(struct uploader *uploader, uint32_t timeline, uint64_t after_txid,
+    uint64_t *ret, struct error *err)
 {
-    struct stored_log *stored = payload;
-    struct replica_key key;
+    auto_view struct view view = VIEW_INIT;
+    auto_reach struct reach reach = REACH_INIT;
 
-    TRY(replica_key_parse(&key, object->key, err));
-    if (key.name.min_txid == stored->next_txid)
-        stored->next_txid = key.name.max_txid + 1;
+    TRY(view_open(&view, uploader->replica->store, timeline, err));
+    reach_find(&reach, &view.chain, view.chain.span_count - 1, after_txid);
+    *ret = reach.has_hole ? reach.hole_first - 1 : reach.newest_txid;
     return RC_OK;
 }
 
@@ -136,11 +177,9 @@ static rc upload_departs(struct uploader *uploader, const struct segment_identit
         info.parent_txid != durable->txid || info.parent_digest != durable->digest)
         return RC_OK;
 
-    struct stored_log stored = { .next_txid = durable->txid + 2 };
-    char prefix[REPLICA_KEY_SIZE];
-    replica_key_level(prefix, identity->timeline, LEVEL_LOG);
-    TRY(store_list(store, prefix, NULL, stored_log_each, &stored, err));
-    *ret = stored.next_txid >= identity->min_txid;
+    uint64_t until_txid = 0;
+    TRY(upload_stored_until(uploader, identity->timeline, durable->txid + 1, &until_txid, err));
+    *ret = until_txid + 1 >= identity->min_txid;
     return RC_OK;
 }
 
@@ -167,91 +206,136 @@ static rc upload_step_over(
 
 /* ---- one segment */
 
-static rc upload_open(struct uploader *uploader, const struct segment_name *name,
+enum { UPLOAD_MERGED_LEVEL = 1, UPLOAD_LIST_COUNT_MAX = 16 };
+
+/* One look at the spool. */
+struct upload_look {
+    struct segment_list list;
+    const struct segment_entry *newest_log; /* it stays; NULL when there is none */
+    bool is_stale;                          /* capture merged what was listed: look again */
+};
+
+/* Open ENTRY; RET's fd is -1 when capture has put a merged segment in its place. */
+static rc upload_open_file(struct uploader *uploader, const struct segment_entry *entry,
+    struct segment_file *ret, struct error *err)
+{
+    auto_free char *merged_folder = segment_dir_merged(uploader->spool_folder);
+    const char *folder = entry->is_merged ? merged_folder : uploader->spool_folder;
+
+    *ret = (struct segment_file){ .fd = -1 };
+    rc code = segment_dir_open(ret, folder, &entry->name, err);
+    return code == RC_NOT_FOUND ? RC_OK : code;
+}
+
+static rc upload_file(struct uploader *uploader, const struct segment_entry *entry,
     const struct segment_file *file, struct upload_report *report, struct error *err)
 {
     struct segment_reader *reader = NULL;
     TRY(segment_reader_open(&reader, file->source, err));
     struct segment_identity identity = *segment_reader_identity(reader);
     struct segment_summary summary = *segment_reader_summary(reader);
-    rc code = upload_step_over(uploader, &identity, err);
-    if (code == RC_OK)
-        code = upload_check(uploader, name, reader, err);
+    rc code = upload_check_name(entry, reader, err);
     segment_reader_free(reader);
+    if (code == RC_OK)
+        code = upload_step_over(uploader, &identity, err);
+    if (code == RC_OK)
+        code = upload_check(uploader, &identity, err);
     if (code != RC_OK)
         return code;
 
-    TRY(replica_put_segment(uploader->replica, identity.timeline, name, &file->source, err));
+    struct replica_segment segment = {
+        .timeline = identity.timeline,
+        .level = entry->is_merged ? UPLOAD_MERGED_LEVEL : LEVEL_LOG,
+        .name = entry->name,
+    };
+    TRY(replica_put_segment(uploader->replica, &segment, &file->source, err));
     uploader_advance(uploader, &identity, &summary);
     report->segment_count++;
     report->stored_size += file->source.size;
     return RC_OK;
 }
 
-static rc upload_one(struct uploader *uploader, const struct segment_name *name,
-    struct upload_report *report, struct error *err)
-{
-    char text[SEGMENT_NAME_SIZE];
-    segment_name_format(text, name);
-
-    struct segment_file file;
-    TRY_AS(err, segment_dir_open(&file, uploader->spool_folder, name, err), "spool segment '%s'",
-        text);
-    rc code = upload_open(uploader, name, &file, report, err);
-    segment_dir_close(&file);
-    if (code != RC_OK)
-        return error_wrap(err, code, "spool segment '%s'", text);
-    return RC_OK;
-}
-
 /*
- * A segment of an earlier run that should be in the replica already. Checked for the one that ends
- * at the durable position: when its digest is another, the replica holds somebody else's history.
+ * The digest after a segment of an earlier run that should be in the replica already. Checked for
+ * those that end at the durable position: when it is another, the replica holds somebody else's
+ * history.
  */
-static rc upload_join(struct uploader *uploader, const struct segment_name *name, struct error *err)
+static rc upload_join(struct uploader *uploader, const struct segment_file *file, struct error *err)
 {
-    struct segment_file file;
-    TRY(segment_dir_open(&file, uploader->spool_folder, name, err));
     struct segment_reader *reader = NULL;
-    rc code = segment_reader_open(&reader, file.source, err);
-    uint64_t digest = code == RC_OK ? segment_reader_summary(reader)->digest : 0;
+    TRY(segment_reader_open(&reader, file->source, err));
+    uint64_t digest = segment_reader_summary(reader)->digest;
     segment_reader_free(reader);
-    segment_dir_close(&file);
-    if (code != RC_OK)
-        return code;
     if (digest == uploader->durable.digest)
         return RC_OK;
     FAIL(err, RC_MISMATCH,
         "transaction %" PRIu64 " is another one in the replica: another process wrote there",
-        name->max_txid);
+        uploader->durable.txid);
 }
 
-static rc upload_skip(struct uploader *uploader, const struct segment_name *name, bool is_last,
+/* Store ENTRY when it is not durable yet, or look whether it is what the replica has. */
+static rc upload_one(struct uploader *uploader, const struct segment_entry *entry,
+    struct upload_look *look, struct upload_report *report, struct error *err)
+{
+    bool is_durable = entry->name.max_txid <= uploader->durable.txid;
+    bool is_join =
+        is_durable && !uploader->is_joined && entry->name.max_txid == uploader->durable.txid;
+    if (is_durable && !is_join)
+        return RC_OK;
+
+    char text[SEGMENT_NAME_SIZE];
+    segment_name_format(text, &entry->name);
+    struct segment_file file;
+    TRY_AS(err, upload_open_file(uploader, entry, &file, err), "spool segment '%s'", text);
+    if (file.fd < 0) {
+        look->is_stale = true;
+        return RC_OK;
+    }
+    rc code = is_join ? upload_join(uploader, &file, err)
+                      : upload_file(uploader, entry, &file, report, err);
+    segment_dir_close(&file);
+    if (code != RC_OK)
+        return error_wrap(err, code, "spool segment '%s'", text);
+    uploader->is_joined = true;
+    return RC_OK;
+}
+
+static rc upload_remove(struct uploader *uploader, const struct segment_entry *entry,
     struct upload_report *report, struct error *err)
 {
-    if (!uploader->is_joined && name->max_txid == uploader->durable.txid) {
-        TRY_AS(err, upload_join(uploader, name, err), "spool");
-        uploader->is_joined = true;
-    }
-    if (is_last || uploader->keep)
-        return RC_OK;
-    TRY(segment_dir_remove(uploader->spool_folder, name, err));
+    auto_free char *merged_folder = segment_dir_merged(uploader->spool_folder);
+    const char *folder = entry->is_merged ? merged_folder : uploader->spool_folder;
+
+    TRY(segment_dir_remove(folder, &entry->name, err));
     report->removed_count++;
     return RC_OK;
 }
 
-static rc upload_list(struct uploader *uploader, const struct segment_list *list,
+static rc upload_list(struct uploader *uploader, struct upload_look *look,
     struct upload_report *report, struct error *err)
 {
-    for (size_t i = 0; i < list->count; i++) {
-        const struct segment_name *name = &list->entries[i].name;
+    for (size_t i = 0; i < look->list.count; i++) {
+        const struct segment_entry *entry = &look->list.entries[i];
         if (cancel_asked(uploader->cancel))
             FAIL(err, RC_CANCELLED, "upload was cancelled");
-        if (name->max_txid > uploader->durable.txid) {
-            TRY(upload_one(uploader, name, report, err));
-            uploader->is_joined = true;
-        }
-        TRY(upload_skip(uploader, name, i + 1 == list->count, report, err));
+        /* What covers comes before what is covered, and is stored in its place. */
+        bool is_covered = entry->is_covered && entry->name.max_txid > uploader->durable.txid;
+        if (!is_covered)
+            TRY(upload_one(uploader, entry, look, report, err));
+        if (look->is_stale)
+            return RC_OK;
+        if (!is_covered && entry != look->newest_log && !uploader->keep)
+            TRY(upload_remove(uploader, entry, report, err));
+    }
+    return RC_OK;
+}
+
+static rc upload_look(struct uploader *uploader, struct upload_look *ret, struct error *err)
+{
+    TRY(segment_dir_list_spool(&ret->list, uploader->spool_folder, err));
+    for (size_t i = 0; i < ret->list.count; i++) {
+        if (!ret->list.entries[i].is_merged)
+            ret->newest_log = &ret->list.entries[i];
     }
     return RC_OK;
 }
@@ -272,24 +356,33 @@ rc uploader_drain(struct uploader *uploader, struct upload_report *ret, struct e
 {
     *ret = (struct upload_report){ 0 };
 
-    auto_segment_list struct segment_list list = SEGMENT_LIST_INIT;
-    TRY(segment_dir_list(&list, uploader->spool_folder, err));
-    TRY(upload_list(uploader, &list, ret, err));
-    upload_reach_origin(uploader);
-    return RC_OK;
+    for (unsigned i = 0; i < UPLOAD_LIST_COUNT_MAX; i++) {
+        struct upload_look look = { 0 };
+        rc code = upload_look(uploader, &look, err);
+        if (code == RC_OK)
+            code = upload_list(uploader, &look, ret, err);
+        segment_list_release(&look.list);
+        if (code != RC_OK)
+            return code;
+        if (!look.is_stale) {
+            upload_reach_origin(uploader);
+            return RC_OK;
+        }
+    }
+    FAIL(err, RC_BUSY, "the spool '%s' changes under our hands", uploader->spool_folder);
 }
 
 rc uploader_backlog(
     struct uploader *uploader, uint64_t *ret_segment_count, uint64_t *ret_size, struct error *err)
 {
     auto_segment_list struct segment_list list = SEGMENT_LIST_INIT;
-    TRY(segment_dir_list(&list, uploader->spool_folder, err));
+    TRY(segment_dir_list_spool(&list, uploader->spool_folder, err));
 
     uint64_t durable_txid = uploader_durable(uploader).txid;
     uint64_t count = 0;
     uint64_t size = 0;
     for (size_t i = 0; i < list.count; i++) {
-        if (list.entries[i].name.max_txid <= durable_txid)
+        if (list.entries[i].is_covered || list.entries[i].name.max_txid <= durable_txid)
             continue;
         count++;
         size += list.entries[i].size;

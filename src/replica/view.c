@@ -46,130 +46,173 @@ const struct catalog_snapshot *point_snapshot(const struct view *view, const str
     return &timeline->snapshots[point->snapshot_index];
 }
 
-static rc point_hole(const struct chain_run *run, struct error *err)
+void point_release(struct point *point)
 {
-    if (run->hole_first > run->hole_last) {
-        FAIL(err, RC_CORRUPT,
-            "transaction %" PRIu64 " is in the replica twice; two writers used one timeline",
-            run->hole_first);
-    }
-    FAIL(err, RC_CORRUPT, "transactions %" PRIu64 " to %" PRIu64 " are missing in the replica",
-        run->hole_first, run->hole_last);
+    route_release(&point->route);
+    *point = POINT_INIT;
 }
 
-enum point_verdict { POINT_NO, POINT_YES, POINT_HOLE };
+/* What is known of the points of one snapshot. */
+struct point_view {
+    size_t span_index;
+    size_t snapshot_index;
+    uint64_t usable_txid; /* none before it */
+    struct reach reach;
+};
+#define auto_point_view __attribute__((cleanup(point_view_release)))
 
-/* Whether the snapshot at the indexes of POINT leads to UP_TO; fills in the run. */
-static rc point_try(struct view *view, uint64_t up_to_txid, struct point *point,
-    enum point_verdict *ret, struct error *err)
+static void point_view_release(struct point_view *points)
 {
-    const struct chain_span *span = &view->chain.spans[point->span_index];
-    const struct catalog_snapshot *snapshot = point_snapshot(view, point);
-    uint64_t limit = span->limit_txid < up_to_txid ? span->limit_txid : up_to_txid;
+    reach_release(&points->reach);
+}
 
-    *ret = POINT_NO;
-    if (snapshot->name.min_txid > limit)
+/* RET of the snapshot at the indexes; no reach when it is not of the chain up to TXID. */
+static rc point_view_open(struct view *view, const struct point *at, uint64_t txid,
+    struct point_view *ret, struct error *err)
+{
+    const struct chain_span *span = &view->chain.spans[at->span_index];
+    const struct catalog_snapshot *snapshot = point_snapshot(view, at);
+    uint64_t limit_txid = span->limit_txid < txid ? span->limit_txid : txid;
+
+    *ret = (struct point_view){
+        .span_index = at->span_index,
+        .snapshot_index = at->snapshot_index,
+        .usable_txid = TXID_MAX,
+    };
+    if (snapshot->name.min_txid > limit_txid)
         return RC_OK;
     TRY(catalog_load_snapshot(
-        &view->catalog, view->store, span->timeline_index, point->snapshot_index, err));
-    if (snapshot->summary.max_txid > limit)
+        &view->catalog, view->store, span->timeline_index, at->snapshot_index, err));
+    if (snapshot->summary.max_txid > limit_txid)
         return RC_OK;
+    ret->usable_txid = snapshot->summary.max_txid;
+    reach_find(&ret->reach, &view->chain, at->span_index, snapshot->name.min_txid);
+    return RC_OK;
+}
 
-    struct chain_start start = {
-        .span_index = point->span_index,
-        .from_txid = snapshot->name.min_txid,
-        .up_to_txid = up_to_txid,
-    };
-    chain_run(&view->chain, &start, NULL, &point->run);
-    bool is_complete = point->run.end_txid >= snapshot->summary.max_txid;
-    bool is_reached = up_to_txid == TXID_MAX ? is_complete && !point->run.has_hole
-                                             : is_complete && point->run.end_txid == up_to_txid;
-    if (is_reached)
-        *ret = POINT_YES;
-    else if (point->run.has_hole)
-        *ret = POINT_HOLE;
+/* Called with each snapshot of the chain, from the newest to the oldest, until it sets STOP. */
+typedef rc point_view_fn(void *payload, struct view *view, const struct point_view *points,
+    bool *stop, struct error *err);
+
+static rc point_view_each(
+    struct view *view, uint64_t up_to_txid, point_view_fn *each, void *payload, struct error *err)
+{
+    bool stop = false;
+
+    for (size_t span = view->chain.span_count; span-- > 0 && !stop;) {
+        const struct catalog_timeline *timeline = chain_timeline(&view->chain, span);
+        for (size_t i = timeline->snapshot_count; i-- > 0 && !stop;) {
+            struct point at = { .span_index = span, .snapshot_index = i };
+            auto_point_view struct point_view points;
+            TRY(point_view_open(view, &at, up_to_txid, &points, err));
+            if (points.usable_txid != TXID_MAX)
+                TRY(each(payload, view, &points, &stop, err));
+        }
+    }
+    return RC_OK;
+}
+
+/* ---- one point */
+
+static rc point_hole(uint64_t first_txid, uint64_t last_txid, struct error *err)
+{
+    if (first_txid > last_txid) {
+        FAIL(err, RC_CORRUPT,
+            "transaction %" PRIu64 " is in the replica twice; two writers used one timeline",
+            first_txid);
+    }
+    FAIL(err, RC_CORRUPT, "transactions %" PRIu64 " to %" PRIu64 " are missing in the replica",
+        first_txid, last_txid);
+}
+
+struct point_search {
+    uint64_t txid; /* TXID_MAX: the newest */
+    struct point *point;
+    bool is_found;
+    bool has_hole; /* of the oldest snapshot that does not reach the point for it */
+    uint64_t hole_first;
+    uint64_t hole_last;
+};
+
+static rc point_search_each(void *payload, struct view *view, const struct point_view *points,
+    bool *stop, struct error *err)
+{
+    struct point_search *search = payload;
+    const struct reach *reach = &points->reach;
+    bool is_newest = search->txid == TXID_MAX;
+    uint64_t txid = is_newest ? reach->newest_txid : search->txid;
+    (void)view;
+
+    /* Behind a hole lies what was newest: an older point must not pass for it. */
+    bool is_behind_hole = reach->has_hole && reach->hole_first <= txid;
+    bool is_point = txid >= points->usable_txid && reach_has(reach, txid);
+    if (is_point && !(is_newest && reach->has_hole)) {
+        search->is_found = true;
+        *stop = true;
+        search->point->span_index = points->span_index;
+        search->point->snapshot_index = points->snapshot_index;
+        search->point->txid = txid;
+        route_find(&search->point->route, reach, txid);
+        return RC_OK;
+    }
+    if (!is_behind_hole)
+        return RC_OK;
+    if (is_newest)
+        return point_hole(reach->hole_first, reach->hole_last, err);
+    search->has_hole = true;
+    search->hole_first = reach->hole_first;
+    search->hole_last = reach->hole_last;
     return RC_OK;
 }
 
 rc point_find(struct view *view, uint64_t up_to_txid, struct point *ret, struct error *err)
 {
-    struct chain_run hole = { 0 };
+    struct point_search search = { .txid = up_to_txid, .point = ret };
 
-    for (size_t span = view->chain.span_count; span-- > 0;) {
-        const struct catalog_timeline *timeline = chain_timeline(&view->chain, span);
-        for (size_t i = timeline->snapshot_count; i-- > 0;) {
-            struct point point = { .span_index = span, .snapshot_index = i };
-            enum point_verdict verdict = POINT_NO;
-            TRY(point_try(view, up_to_txid, &point, &verdict, err));
-            if (verdict == POINT_YES) {
-                *ret = point;
-                return RC_OK;
-            }
-            if (verdict == POINT_NO)
-                continue;
-            /* Behind a hole lies what was newest: an older point must not pass for it. */
-            if (up_to_txid == TXID_MAX)
-                return point_hole(&point.run, err);
-            hole = point.run;
-        }
-    }
-    if (hole.has_hole)
-        return point_hole(&hole, err);
+    TRY(point_view_each(view, up_to_txid, point_search_each, &search, err));
+    if (search.is_found)
+        return RC_OK;
+    if (search.has_hole)
+        return point_hole(search.hole_first, search.hole_last, err);
     FAIL(err, RC_NOT_FOUND, "no snapshot reaches that point");
 }
 
-rc point_oldest(struct view *view, uint64_t *ret_txid, struct error *err)
+/* ---- its neighbours */
+
+struct nearest_search {
+    uint64_t txid;
+    struct point_neighbours found;
+};
+
+static rc nearest_each(void *payload, struct view *view, const struct point_view *points,
+    bool *stop, struct error *err)
 {
-    for (size_t span = 0; span < view->chain.span_count; span++) {
-        const struct catalog_timeline *timeline = chain_timeline(&view->chain, span);
-        for (size_t i = 0; i < timeline->snapshot_count; i++) {
-            struct point point = { .span_index = span, .snapshot_index = i };
-            enum point_verdict verdict = POINT_NO;
-            uint64_t txid = timeline->snapshots[i].name.min_txid;
-            if (txid > view->chain.spans[span].limit_txid)
-                continue;
-            TRY(catalog_load_snapshot(
-                &view->catalog, view->store, view->chain.spans[span].timeline_index, i, err));
-            txid = timeline->snapshots[i].summary.max_txid;
-            TRY(point_try(view, txid, &point, &verdict, err));
-            if (verdict == POINT_YES) {
-                *ret_txid = txid;
-                return RC_OK;
-            }
-        }
-    }
-    FAIL(err, RC_NOT_FOUND, "no complete snapshot yet");
+    struct nearest_search *search = payload;
+    uint64_t at_or_after = search->txid > points->usable_txid ? search->txid : points->usable_txid;
+    uint64_t before_txid = reach_before(&points->reach, search->txid);
+    uint64_t after_txid = reach_after(&points->reach, at_or_after);
+    (void)view;
+    (void)stop;
+    (void)err;
+
+    if (before_txid >= points->usable_txid && before_txid > search->found.before_txid)
+        search->found.before_txid = before_txid;
+    bool is_nearer = search->found.after_txid == 0 || after_txid < search->found.after_txid;
+    if (after_txid != 0 && is_nearer)
+        search->found.after_txid = after_txid;
+    return RC_OK;
 }
 
-bool point_last_object(
-    const struct view *view, const struct point *point, struct restore_object *ret)
+rc point_nearest(struct view *view, uint64_t txid, struct point_neighbours *ret, struct error *err)
 {
-    if (point->run.segment_count == 0)
-        return false;
+    struct nearest_search search = { .txid = txid };
 
-    const struct catalog_timeline *timeline = chain_timeline(&view->chain, point->run.end_span);
-    /* The last segment of the run is the one that holds its end; segments do not overlap. */
-    size_t low = 0;
-    size_t high = timeline->log_count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (timeline->logs[middle].name.max_txid < point->run.end_txid)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    assert(low < timeline->log_count);
-    assert(timeline->logs[low].name.min_txid <= point->run.end_txid);
-    *ret = (struct restore_object){
-        .timeline = timeline->timeline,
-        .kind = SEGMENT_LOG,
-        .name = timeline->logs[low].name,
-        .size = timeline->logs[low].size,
-        .first_txid = timeline->logs[low].name.min_txid,
-        .last_txid = point->run.end_txid,
-    };
-    return true;
+    TRY(point_view_each(view, TXID_MAX, nearest_each, &search, err));
+    *ret = search.found;
+    return RC_OK;
 }
+
+/* ---- where it stands */
 
 struct transaction_search {
     uint64_t txid;
@@ -217,7 +260,7 @@ static void point_reader_release(struct segment_reader *const *reader)
 }
 
 /* Digest, size and time from the segment that holds the transaction. */
-static rc point_read_log(struct view *view, const struct restore_object *last,
+static rc point_read_segment(struct view *view, const struct restore_object *last,
     struct replica_position *position, struct error *err)
 {
     char key[REPLICA_KEY_SIZE];
@@ -228,7 +271,7 @@ static rc point_read_log(struct view *view, const struct restore_object *last,
     __attribute__((cleanup(point_reader_release))) struct segment_reader *reader = NULL;
     TRY_AS(err, segment_reader_open(&reader, object_source(&object), err), "segment '%s'", key);
     const struct segment_identity *identity = segment_reader_identity(reader);
-    if (identity->kind != SEGMENT_LOG || identity->timeline != last->timeline ||
+    if (identity->kind != last->kind || identity->timeline != last->timeline ||
         identity->min_txid != last->name.min_txid ||
         segment_reader_summary(reader)->max_txid != last->name.max_txid)
         FAIL(err, RC_CORRUPT, "segment '%s': its name and its content disagree", key);
@@ -240,21 +283,22 @@ static rc point_read_log(struct view *view, const struct restore_object *last,
 rc point_position(
     struct view *view, const struct point *point, struct replica_position *ret, struct error *err)
 {
-    const struct chain_span *end = &view->chain.spans[point->run.end_span];
+    size_t end_index = chain_span_of(&view->chain, point->span_index, point->txid);
+    const struct chain_span *end = &view->chain.spans[end_index];
+    const struct route *route = &point->route;
     const struct catalog_snapshot *snapshot = point_snapshot(view, point);
     struct replica_position position = {
         .database_id = view->catalog.header.database_id,
         .timeline = view->catalog.timelines[end->timeline_index].timeline,
-        .txid = point->run.end_txid,
+        .txid = point->txid,
         .page_size = snapshot->identity.page_size,
         .digest = snapshot->summary.digest,
         .page_count = snapshot->summary.page_count,
         .time_ms = snapshot->summary.last_time_ms,
     };
 
-    struct restore_object last;
-    if (point_last_object(view, point, &last))
-        TRY(point_read_log(view, &last, &position, err));
+    if (route->object_count > 0)
+        TRY(point_read_segment(view, &route->objects[route->object_count - 1], &position, err));
     if (position.page_size != snapshot->identity.page_size) {
         FAIL(err, RC_CORRUPT, "page size changes from %" PRIu32 " to %" PRIu32 " within the log",
             snapshot->identity.page_size, position.page_size);

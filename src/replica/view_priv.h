@@ -6,6 +6,7 @@
 
 #include "catalog_priv.h"
 #include "replica/replica.h"
+#include "route_priv.h"
 
 struct replica {
     struct store *store; /* borrowed */
@@ -24,31 +25,37 @@ void view_release(struct view *view);
 /* TIMELINE 0: the newest. RC_NOT_FOUND: no replica, or no such timeline. */
 must_use rc view_open(struct view *view, struct store *store, uint32_t timeline, struct error *err);
 
-/* A restorable point and what it is made from: a snapshot and a run of the log behind it. */
+/* A restorable point and what it is made from: a snapshot and the segments behind it. */
 struct point {
     size_t span_index; /* of the snapshot */
     size_t snapshot_index;
-    struct chain_run run; /* run.end_txid is the point */
+    uint64_t txid;
+    struct route route; /* owned */
 };
+#define POINT_INIT ((struct point){ 0 })
+#define auto_point __attribute__((cleanup(point_release)))
+void point_release(struct point *point);
 
 /*
  * The point at exactly UP_TO, or the newest one when UP_TO is TXID_MAX, from the newest snapshot
- * that reaches it. RC_NOT_FOUND: certainly not restorable. RC_CORRUPT: it was, but something is
- * missing.
+ * that reaches it; RET is POINT_INIT. RC_NOT_FOUND: certainly not restorable. RC_CORRUPT: it was,
+ * but something is missing.
  */
 must_use rc point_find(
     struct view *view, uint64_t up_to_txid, struct point *ret, struct error *err);
 
-/* The oldest restorable transaction of the chain; RC_NOT_FOUND when there is none. */
-must_use rc point_oldest(struct view *view, uint64_t *ret_txid, struct error *err);
+/* The nearest restorable transactions at or before, at or after TXID; 0: none. Holes are no
+ * failure. */
+struct point_neighbours {
+    uint64_t before_txid;
+    uint64_t after_txid;
+};
+must_use rc point_nearest(
+    struct view *view, uint64_t txid, struct point_neighbours *ret, struct error *err);
 
 /* Digest, size and time at the point: one small read. */
 must_use rc point_position(
     struct view *view, const struct point *point, struct replica_position *ret, struct error *err);
-
-/* The last log segment of the point's run; false when there is none. */
-bool point_last_object(
-    const struct view *view, const struct point *point, struct restore_object *ret);
 
 const struct catalog_snapshot *point_snapshot(const struct view *view, const struct point *point);
 

@@ -185,6 +185,7 @@ static void model_frame(struct model *model, uint32_t pgno, bool is_new)
             page[model_random(model, model->page_size)] = (uint8_t)model_random(model, 256);
     }
     model_digest(model, pgno);
+    model->written[model->txid + 1][pgno] = true;
     struct bytes base_bytes = bytes_of(base, is_new ? 0 : model->page_size);
     CHECK_OK(log_encoder_add_frame(
         model->encoder, pgno, bytes_of(page, model->page_size), base_bytes, &err));
@@ -198,6 +199,7 @@ void model_commit(struct model *model)
 
     if (model->encoder == NULL)
         model_segment_begin(model);
+    memset(model->written[model->txid + 1], 0, sizeof model->written[0]);
     unsigned kind = (unsigned)model_random(model, 10);
     if (kind == 0)
         after = before + 1 + (uint32_t)model_random(model, 12);
@@ -279,20 +281,134 @@ void model_store_segment(struct model *model)
         .payload = &model->segment,
         .size = model->segment.size,
     };
-    CHECK_OK(replica_put_segment(model->replica, model->timeline, &name, &source, &err));
+    struct replica_segment segment = { .timeline = model->timeline, .name = name };
+    CHECK_OK(replica_put_segment(model->replica, &segment, &source, &err));
+}
+
+static void model_add_to_folder(
+    struct model *model, const char *folder, const struct segment_name *name)
+{
+    struct error err;
+    auto_pending_file struct pending_file file = PENDING_FILE_INIT;
+
+    CHECK_OK(segment_dir_begin(&file, folder, &err));
+    CHECK_OK(pending_file_write(&file, buf_bytes(&model->segment), &err));
+    CHECK_OK(segment_dir_commit(&file, folder, name, &err));
 }
 
 void model_spool_segment(struct model *model, const char *spool)
 {
-    struct error err;
     struct segment_name name;
 
-    if (!model_cut(model, &name))
-        return;
-    auto_pending_file struct pending_file file = PENDING_FILE_INIT;
-    CHECK_OK(segment_dir_begin(&file, spool, &err));
-    CHECK_OK(pending_file_write(&file, buf_bytes(&model->segment), &err));
-    CHECK_OK(segment_dir_commit(&file, spool, &name, &err));
+    if (model_cut(model, &name))
+        model_add_to_folder(model, spool, &name);
+}
+
+/* ---- merged segments */
+
+static bool model_was_written(
+    const struct model *model, const struct model_merge *merge, uint32_t pgno)
+{
+    if (pgno > model->versions[merge->first - 1].page_count)
+        return true;
+    for (uint64_t txid = merge->first; txid <= merge->last; txid++) {
+        if (model->written[txid][pgno])
+            return true;
+    }
+    return false;
+}
+
+void model_merge_name(
+    const struct model *model, const struct model_merge *merge, struct segment_name *ret)
+{
+    *ret = (struct segment_name){
+        .min_txid = merge->first,
+        .max_txid = merge->last,
+        .time_ms = model->versions[merge->last].time_ms,
+    };
+}
+
+void model_merge_encode(struct model *model, const struct model_merge *merge)
+{
+    struct error err;
+    const struct model_version *before = &model->versions[merge->first - 1];
+    const struct model_version *after = &model->versions[merge->last];
+    struct pages_encoder *encoder = NULL;
+    struct segment_identity identity = {
+        .kind = SEGMENT_MERGED,
+        .database_id = model->id,
+        .timeline = after->timeline,
+        .page_size = model->page_size,
+        .min_txid = merge->first,
+        .parent_digest = before->digest,
+        .parent_page_count = before->page_count,
+    };
+    struct segment_summary summary = {
+        .max_txid = merge->last,
+        .digest = after->digest,
+        .page_count = after->page_count,
+        .first_time_ms = model->versions[merge->first].time_ms,
+        .last_time_ms = after->time_ms,
+    };
+
+    assert_null(model->encoder);
+    buf_clear(&model->segment);
+    struct sink sink = { .write = model_sink_write, .payload = &model->segment };
+    CHECK_OK(pages_encoder_new(&encoder, &identity, sink, model->folder, &err));
+    for (uint32_t pgno = 1; pgno <= after->page_count; pgno++) {
+        if (!model_was_written(model, merge, pgno))
+            continue;
+        struct bytes page =
+            bytes_of(after->bytes + (size_t)(pgno - 1) * model->page_size, model->page_size);
+        CHECK_OK(
+            pages_encoder_add(encoder, pgno, page, merge->last, page_digest(pgno, page), &err));
+    }
+    CHECK_OK(pages_encoder_finish(encoder, &summary, &err));
+    pages_encoder_free(encoder);
+}
+
+void model_store_merged(struct model *model, const struct model_merge *merge)
+{
+    struct error err;
+    struct replica_segment segment = {
+        .timeline = model->versions[merge->last].timeline,
+        .level = merge->level,
+    };
+
+    model_merge_encode(model, merge);
+    model_merge_name(model, merge, &segment.name);
+    struct source source = {
+        .read = model_source_read,
+        .payload = &model->segment,
+        .size = model->segment.size,
+    };
+    CHECK_OK(replica_put_segment(model->replica, &segment, &source, &err));
+}
+
+void model_spool_merged(struct model *model, const struct model_merge *merge, const char *spool)
+{
+    auto_free char *folder = segment_dir_merged(spool);
+    struct segment_name name;
+
+    model_merge_encode(model, merge);
+    model_merge_name(model, merge, &name);
+    model_add_to_folder(model, folder, &name);
+}
+
+void model_remove_logs(struct model *model, uint64_t first, uint64_t last)
+{
+    auto_free char *part = text_format("/%08" PRIx32 "/0/", model->timeline);
+    struct error err;
+    size_t count = 0;
+    char **paths = model_objects(model, part, &count);
+
+    for (size_t i = 0; i < count; i++) {
+        struct segment_name name;
+        CHECK_OK(segment_name_parse(&name, strrchr(paths[i], '/') + 1, &err));
+        if (name.min_txid >= first && name.max_txid <= last)
+            assert_int_equal(unlink(paths[i]), 0);
+    }
+    model_objects_free(paths, count);
 }
 
 /* ---- snapshots */

@@ -49,8 +49,9 @@ struct model {
     int64_t now_ms;
     uint8_t *pages; /* the newest version; room for MODEL_PAGE_COUNT_MAX */
     uint32_t page_count;
-    uint64_t digests[MODEL_PAGE_COUNT_MAX + 1];             /* by pgno */
-    struct model_version versions[MODEL_VERSION_COUNT_MAX]; /* by txid */
+    uint64_t digests[MODEL_PAGE_COUNT_MAX + 1];                      /* by pgno */
+    struct model_version versions[MODEL_VERSION_COUNT_MAX];          /* by txid */
+    bool written[MODEL_VERSION_COUNT_MAX][MODEL_PAGE_COUNT_MAX + 1]; /* by txid and pgno */
 
     /* the segment in the making */
     struct log_encoder *encoder;
@@ -87,6 +88,21 @@ void model_commit(struct model *model);
 bool model_cut(struct model *model, struct segment_name *ret);
 void model_store_segment(struct model *model);                    /* cut and put */
 void model_spool_segment(struct model *model, const char *spool); /* cut and add to a folder */
+
+/* Transactions FIRST to LAST of the present timeline (or of its parents) as one merged segment. */
+struct model_merge {
+    unsigned level;
+    uint64_t first;
+    uint64_t last;
+};
+void model_merge_name(
+    const struct model *model, const struct model_merge *merge, struct segment_name *ret);
+void model_merge_encode(struct model *model, const struct model_merge *merge); /* MODEL->segment */
+void model_store_merged(struct model *model, const struct model_merge *merge);
+void model_spool_merged(struct model *model, const struct model_merge *merge, const char *spool);
+
+/* Take the stored log segments of the timeline away that lie within FIRST to LAST. */
+void model_remove_logs(struct model *model, uint64_t first, uint64_t last);
 
 void model_snapshot_begin(struct model *model);
 bool model_snapshot_step(struct model *model); /* some pages; false when there are no more */

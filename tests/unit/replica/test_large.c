@@ -190,7 +190,8 @@ static void large_transaction(struct large *large, uint64_t txid)
     assert_true(summary.stored_size > 10u << 20);
     struct segment_name name = { .min_txid = txid, .max_txid = txid, .time_ms = (int64_t)txid };
     struct source source = { .read = large_read, .payload = &fd, .size = summary.stored_size };
-    CHECK_OK(replica_put_segment(large->replica, 1, &name, &source, &err));
+    struct replica_segment segment = { .timeline = 1, .name = name };
+    CHECK_OK(replica_put_segment(large->replica, &segment, &source, &err));
 }
 
 /* Anonymous memory and nothing else: neither the page cache nor the mapped image count. */

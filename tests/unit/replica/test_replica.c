@@ -184,21 +184,30 @@ static void the_same_segment_twice_is_fine_and_another_is_not(void **state)
         memset(data, 'a', sizes[i]);
         struct bytes bytes = bytes_of(data, sizes[i]);
         struct source source = { .read = bytes_read, .payload = &bytes, .size = sizes[i] };
-        struct segment_name name = { .min_txid = i + 2, .max_txid = i + 2, .time_ms = 1 };
-        CHECK_OK(replica_put_segment(model->replica, 1, &name, &source, &err));
-        CHECK_OK(replica_put_segment(model->replica, 1, &name, &source, &err));
+        struct replica_segment segment = {
+            .timeline = 1,
+            .level = (unsigned)i,
+            .name = { .min_txid = i + 2, .max_txid = i + 2, .time_ms = 1 },
+        };
+        CHECK_OK(replica_put_segment(model->replica, &segment, &source, &err));
+        CHECK_OK(replica_put_segment(model->replica, &segment, &source, &err));
         size_t places[] = { 0, sizes[i] / 2, sizes[i] - 1 };
         for (size_t k = 0; k < array_count(places); k++) {
             data[places[k]] = 'b';
-            CHECK_RC(replica_put_segment(model->replica, 1, &name, &source, &err), RC_MISMATCH);
+            CHECK_RC(replica_put_segment(model->replica, &segment, &source, &err), RC_MISMATCH);
             assert_non_null(strstr(err.text, "another process"));
             data[places[k]] = 'a';
         }
         source.size--;
-        CHECK_RC(replica_put_segment(model->replica, 1, &name, &source, &err), RC_MISMATCH);
+        CHECK_RC(replica_put_segment(model->replica, &segment, &source, &err), RC_MISMATCH);
         auto_buf struct buf stored = BUF_INIT(16 << 20);
         char key[REPLICA_KEY_SIZE];
-        struct restore_object object = { .timeline = 1, .kind = SEGMENT_LOG, .name = name };
+        struct restore_object object = {
+            .timeline = 1,
+            .kind = segment.level == 0 ? SEGMENT_LOG : SEGMENT_MERGED,
+            .level = segment.level,
+            .name = segment.name,
+        };
         restore_object_key(key, &object);
         CHECK_OK(store_get(model->store, key, 0, 0, &stored, &err));
         assert_true(bytes_equal(buf_bytes(&stored), bytes));
