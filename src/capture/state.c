@@ -38,6 +38,7 @@ rc state_open(struct state *state, const char *database_path, const char *folder
     auto_free char *lock_path = path_join(state->folder, "lock");
 
     TRY_AS(err, fs_make_folders(state->folder, 0700, err), "state folder");
+    TRY_AS(err, fs_sync_parent(state->folder, err), "state folder");
     TRY_AS(err, lock_file_open(&state->lock_fd, lock_path, err), "state folder");
     TRY(pending_file_sweep(state->folder, err));
     TRY(segment_dir_prepare(state->spool, err));
@@ -164,6 +165,15 @@ rc state_write_position(struct state *state, struct error *err)
     return position_file_write(state->position_path, &state->now, err);
 }
 
+/* MERGED is the folder inside the spool; the names in both. */
+static rc state_sync_spool(const char *merged, struct error *err)
+{
+    auto_free char *inside = path_join(merged, "segment");
+
+    TRY(fs_sync_parent(merged, err));
+    return fs_sync_parent(inside, err);
+}
+
 rc state_forget(struct state *state, const struct database_id *id, uint32_t page_size,
     bool keep_spool, struct error *err)
 {
@@ -177,8 +187,10 @@ rc state_forget(struct state *state, const struct database_id *id, uint32_t page
             const struct segment_entry *entry = &list.entries[index];
             TRY(segment_dir_remove(entry->is_merged ? merged : state->spool, &entry->name, err));
         }
+        /* One that a power cut brought back would be taken for the newest position. */
+        TRY(state_sync_spool(merged, err));
+        TRY(fs_remove(state->position_path, err));
     }
-    TRY(fs_remove(state->position_path, err));
     TRY(digest_map_reset(state->map, id, page_size, err));
     state->kind = CAPTURE_STATE_NONE;
     state->now = (struct position_file){ 0 };

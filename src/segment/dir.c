@@ -42,6 +42,9 @@ rc segment_dir_prepare(const char *folder, struct error *err)
     auto_free char *merged = segment_dir_merged(folder);
 
     TRY(fs_make_folders(merged, DIR_FOLDER_MODE, err));
+    /* A folder whose name a power cut takes away takes every segment in it along. */
+    TRY(fs_sync_parent(merged, err));
+    TRY(fs_sync_parent(folder, err));
     TRY(pending_file_sweep(merged, err));
     return pending_file_sweep(folder, err);
 }
