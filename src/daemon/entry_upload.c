@@ -135,6 +135,16 @@ static bool entry_continues(
     return stored->txid == base->txid && stored->digest == base->digest;
 }
 
+/*
+ * A snapshot alone makes its point restorable. Whether the log that leads there is stored as well
+ * is not known then: the spool may have it still, and storing it twice does nothing.
+ */
+static bool entry_may_lack_log(const struct replica_info *info, const struct replica_position *base)
+{
+    return info->position.timeline == base->timeline && info->position.txid > base->txid &&
+           info->position.txid == info->newest_snapshot_txid && info->log_size_since_snapshot == 0;
+}
+
 static rc entry_attach(struct entry *entry, struct error *err)
 {
     pthread_mutex_lock(&entry->mu);
@@ -158,8 +168,8 @@ static rc entry_attach(struct entry *entry, struct error *err)
         .cancel = entry->context->cancel,
     };
     TRY(entry_spool_base(entry->spool_dir, &captured, &options.durable, err));
-    bool restorable = entry_continues(&info.position, &options.durable);
-    if (restorable)
+    if (entry_continues(&info.position, &options.durable) &&
+        !entry_may_lack_log(&info, &options.durable))
         options.durable = info.position;
     if (captured.txid == entry->origin_txid)
         options.origin = replica_position_of(&captured);
