@@ -1,0 +1,377 @@
+/* history - what the store holds against the states that were; see oracle.h */
+#include <assert.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/buf.h"
+#include "codec/digest.h"
+#include "layout_priv.h"
+#include "oracle.h"
+#include "replica/history.h"
+#include "replica/replica.h"
+#include "replica/restore.h"
+#include "segment/reader.h"
+#include "sim.h"
+#include "store/scheme.h"
+
+enum { OBJECT_SIZE_MAX = 64 << 20, POINT_COUNT_MAX = 1 << 16, IMAGE_SIZE_MAX = 256 << 20 };
+
+struct history_counts history_counts;
+
+/* A transaction of the history and the state that it is. */
+struct point {
+    uint32_t timeline;
+    uint64_t txid;
+    uint64_t digest;
+    size_t state;
+};
+
+static struct point *points;
+static size_t point_count;
+
+void history_release_points(void)
+{
+    free(points);
+    points = NULL;
+    point_count = 0;
+}
+
+static const struct point *point_find(uint32_t timeline, uint64_t txid)
+{
+    for (size_t i = 0; i < point_count; i++)
+        if (points[i].timeline == timeline && points[i].txid == txid)
+            return &points[i];
+    return NULL;
+}
+
+struct reading {
+    struct store *store;
+    struct replica *replica;
+    const struct history_timeline *timeline;
+    size_t state;  /* of the transaction before; oracle_count(): none */
+    uint64_t txid; /* the same */
+    bool is_first;
+    bool is_resync; /* of the transaction at hand */
+};
+
+static void reading_release(struct reading *reading)
+{
+    replica_free(reading->replica);
+    store_free(reading->store);
+}
+
+static bool reading_open(struct reading *reading, const char *remote)
+{
+    struct store_options options = { 0 };
+    struct error err = { 0 };
+    char url[PATH_MAX];
+
+    snprintf(url, sizeof url, "file://%s", remote);
+    rc opened = store_open(&reading->store, url, &options, &err);
+    assert(opened == RC_OK);
+    reading->replica = replica_new(reading->store);
+    return true;
+}
+
+/*
+ * A state may be missing from the history only when it could not be seen: the daemon was not there,
+ * or there was a moment between it and the capture of the next one at which continuity could have
+ * been lost. And never without the mark of a resync.
+ */
+static bool history_may_skip(
+    const struct reading *reading, const struct oracle_state *skipped, uint64_t txid)
+{
+    uint64_t captured = oracle_captured_epoch(reading->timeline->info.timeline, txid);
+
+    return reading->is_resync && (!skipped->is_pinned || captured > skipped->epoch);
+}
+
+static size_t history_follow(const struct reading *reading, uint64_t txid, uint64_t digest)
+{
+    size_t first = reading->state == oracle_count() ? 0 : reading->state + 1;
+    size_t found = oracle_find(digest, first);
+
+    if (found == oracle_count()) {
+        sim_broken(
+            "timeline %u txid %llu (digest %016llx) is a state that never was after state %zu",
+            reading->timeline->info.timeline, (unsigned long long)txid, (unsigned long long)digest,
+            reading->state);
+        return found;
+    }
+    for (size_t i = first; i < found && !reading->is_first; i++) {
+        if (oracle_at(i)->is_lost)
+            continue;
+        history_counts.skipped++;
+        if (!history_may_skip(reading, oracle_at(i), txid))
+            sim_broken(
+                "state %zu was seen and is not in the history: timeline %u txid %llu is state %zu",
+                i, reading->timeline->info.timeline, (unsigned long long)txid, found);
+    }
+    return found;
+}
+
+static void history_add(struct reading *reading, uint64_t txid, uint64_t digest)
+{
+    if (sim->broken[0] != '\0')
+        return;
+    reading->state = history_follow(reading, txid, digest);
+    reading->txid = txid;
+    reading->is_first = false;
+    assert(point_count < POINT_COUNT_MAX);
+    points[point_count++] = (struct point){
+        .timeline = reading->timeline->info.timeline,
+        .txid = txid,
+        .digest = digest,
+        .state = reading->state,
+    };
+}
+
+static rc history_transaction(
+    void *payload, const struct segment_transaction *transaction, struct error *err)
+{
+    struct reading *reading = payload;
+
+    if (transaction->txid != reading->txid + 1)
+        sim_broken("txid %llu follows %llu", (unsigned long long)transaction->txid,
+            (unsigned long long)reading->txid);
+    history_counts.transactions++;
+    history_counts.resyncs += (transaction->flags & TRANSACTION_RESYNC) != 0;
+    reading->is_resync = (transaction->flags & TRANSACTION_RESYNC) != 0;
+    history_add(reading, transaction->txid, transaction->digest);
+    if (sim->broken[0] != '\0')
+        FAIL(err, RC_MISMATCH, "found something");
+    return RC_OK;
+}
+
+static rc history_read_bytes(
+    void *payload, uint64_t offset, uint64_t size, struct buf *out, struct error *err)
+{
+    const struct buf *all = payload;
+
+    return buf_append(out, bytes_part(buf_bytes(all), (size_t)offset, (size_t)size), err);
+}
+
+static rc history_segment(
+    struct reading *reading, const struct history_segment *segment, struct error *err)
+{
+    auto_buf struct buf all = BUF_INIT(OBJECT_SIZE_MAX);
+    struct segment_reader *reader = NULL;
+    char key[REPLICA_KEY_SIZE];
+
+    replica_key_segment(key, reading->timeline->info.timeline, segment->level, &segment->name);
+    TRY(store_get(reading->store, key, 0, 0, &all, err));
+    struct source source = { .read = history_read_bytes, .payload = &all, .size = all.size };
+    TRY(segment_reader_open(&reader, source, err));
+    const struct segment_identity *identity = segment_reader_identity(reader);
+    if (reading->is_first && identity->min_txid > 1 && reading->txid + 1 != identity->min_txid) {
+        /* The state that a snapshot began with; it has no transaction of its own in the log. */
+        reading->txid = identity->min_txid - 1;
+        history_add(reading, reading->txid, identity->parent_digest);
+    }
+    rc result = log_reader_each_transaction(reader, history_transaction, reading, err);
+    segment_reader_free(reader);
+    return result;
+}
+
+static void history_timeline(struct reading *reading)
+{
+    const struct history_timeline *timeline = reading->timeline;
+    struct error err = { 0 };
+
+    history_counts.timelines++;
+    const struct point *parent =
+        point_find(timeline->info.parent_timeline, timeline->info.parent_txid);
+    reading->state = parent == NULL ? oracle_count() : parent->state;
+    reading->txid = timeline->info.parent_txid;
+    reading->is_first = parent == NULL || timeline->info.own_snapshot;
+    if (parent != NULL && parent->digest != timeline->info.parent_digest)
+        sim_broken("timeline %u departs from another txid %llu", timeline->info.timeline,
+            (unsigned long long)timeline->info.parent_txid);
+    for (size_t i = 0; i < timeline->segment_count && sim->broken[0] == '\0'; i++) {
+        if (timeline->segments[i].level != LEVEL_LOG)
+            continue;
+        rc result = history_segment(reading, &timeline->segments[i], &err);
+        if (result != RC_OK)
+            sim_broken("segment of timeline %u: %s", timeline->info.timeline, err.text);
+    }
+}
+
+static void history_check_final(const struct history *history)
+{
+    uint32_t newest = history->timelines[history->timeline_count - 1].info.timeline;
+    const struct oracle_state *last = oracle_at(oracle_count() - 1);
+
+    for (size_t i = 0; i < point_count; i++)
+        if (points[i].timeline == newest && points[i].digest == last->digest)
+            return;
+    /* Nothing was committed since the snapshot that the timeline began with. */
+    if (history->timelines[history->timeline_count - 1].segment_count == 0 || point_count == 0)
+        return;
+    sim_broken("the last state (digest %016llx) is not in timeline %u of the history",
+        (unsigned long long)last->digest, newest);
+}
+
+void history_check(const char *remote, bool is_final)
+{
+    __attribute__((cleanup(reading_release))) struct reading reading = { 0 };
+    auto_history struct history history = HISTORY_INIT;
+    struct error err = { 0 };
+
+    history_release_points();
+    points = calloc(POINT_COUNT_MAX, sizeof *points);
+    reading_open(&reading, remote);
+    rc result = history_read(&history, reading.replica, &err);
+    if (result == RC_NOT_FOUND && !is_final)
+        return;
+    if (result != RC_OK) {
+        sim_broken("the history cannot be read: %s", err.text);
+        return;
+    }
+    for (size_t i = 0; i < history.timeline_count; i++)
+        if (history.timelines[i].gap_count > 0)
+            sim_broken("timeline %u has a gap: %s", history.timelines[i].info.timeline,
+                history.timelines[i].gaps[0].text);
+    for (size_t i = 0; i < history.timeline_count && sim->broken[0] == '\0'; i++) {
+        reading.timeline = &history.timelines[i];
+        history_timeline(&reading);
+    }
+    if (is_final && sim->broken[0] == '\0')
+        history_check_final(&history);
+}
+
+/* ---- restores, each in a process of its own: an assertion there must not end the simulation */
+
+static bool history_image(const char *path, uint64_t *ret_digest, uint64_t *ret_image)
+{
+    auto_buf struct buf all = BUF_INIT(IMAGE_SIZE_MAX);
+    FILE *file = fopen(path, "rb");
+    uint8_t chunk[65536];
+
+    if (file == NULL)
+        return false;
+    for (size_t size; (size = fread(chunk, 1, sizeof chunk, file)) > 0;)
+        if (buf_append(&all, bytes_of(chunk, size), NULL) != RC_OK)
+            break;
+    fclose(file);
+    if (all.size < 512)
+        return false;
+    uint32_t page_size = (uint32_t)all.data[16] << 8 | all.data[17];
+    page_size = page_size == 1 ? 65536 : page_size;
+    *ret_digest = 0;
+    for (size_t at = 0; at + page_size <= all.size; at += page_size)
+        *ret_digest +=
+            page_digest((uint32_t)(at / page_size + 1), bytes_of(all.data + at, page_size));
+    *ret_image = bytes_digest(buf_bytes(&all));
+    return true;
+}
+
+static void history_compare(const char *output, const struct sim_claim *claim)
+{
+    uint64_t digest = 0;
+    uint64_t image = 0;
+
+    if (!history_image(output, &digest, &image)) {
+        sim_broken("the restored file cannot be read");
+        return;
+    }
+    size_t state = oracle_find(claim->digest, 0);
+    if (state == oracle_count())
+        sim_broken("txid %llu, called durable, is a state that never was",
+            (unsigned long long)claim->txid);
+    else if (digest != claim->digest || image != oracle_at(state)->image)
+        sim_broken("txid %llu restores to something else than state %zu",
+            (unsigned long long)claim->txid, state);
+}
+
+static void history_restore(const char *remote, const char *scratch, const struct sim_claim *claim)
+{
+    __attribute__((cleanup(reading_release))) struct reading reading = { 0 };
+    auto_restore_plan struct restore_plan plan = RESTORE_PLAN_INIT;
+    struct restore_report report;
+    struct error err = { 0 };
+    struct restore_target target = {
+        .kind = RESTORE_TXID,
+        .timeline = claim->timeline,
+        .txid = claim->txid,
+    };
+    char output[PATH_MAX];
+
+    reading_open(&reading, remote);
+    snprintf(output, sizeof output, "%s/restored", scratch);
+    struct restore_options options = {
+        .output = output,
+        .parallelism = 1,
+        .check = RESTORE_CHECK_FULL,
+    };
+    rc result = restore_plan_make(&plan, reading.replica, &target, &err);
+    if (result == RC_OK)
+        result = restore_run(reading.replica, &plan, &options, &report, &err);
+    if (result != RC_OK)
+        sim_broken("timeline %u txid %llu does not restore: %s", claim->timeline,
+            (unsigned long long)claim->txid, err.text);
+    else
+        history_compare(output, claim);
+    unlink(output);
+}
+
+static void history_restore_apart(
+    const char *remote, const char *scratch, const struct sim_claim *claim)
+{
+    int status = 0;
+    pid_t child = fork();
+
+    assert(child >= 0);
+    if (child == 0) {
+        sim_self.live = false;
+        history_restore(remote, scratch, claim);
+        _exit(0);
+    }
+    pid_t waited = waitpid(child, &status, 0);
+    assert(waited == child);
+    history_counts.restores++;
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        sim_broken(
+            "a restore of txid %llu died with status %d", (unsigned long long)claim->txid, status);
+}
+
+void history_check_claim(const char *remote, const char *scratch)
+{
+    if (sim->claim.txid != 0 && sim->broken[0] == '\0')
+        history_restore_apart(remote, scratch, &sim->claim);
+}
+
+/* Points before the first snapshot of a replica were never promised. */
+static bool history_is_restorable(struct reading *reading, const struct point *point)
+{
+    auto_restore_plan struct restore_plan plan = RESTORE_PLAN_INIT;
+    struct restore_target target = {
+        .kind = RESTORE_TXID,
+        .timeline = point->timeline,
+        .txid = point->txid,
+    };
+
+    return restore_plan_make(&plan, reading->replica, &target, NULL) != RC_NOT_FOUND;
+}
+
+void history_check_restores(const char *remote, const char *scratch, unsigned count)
+{
+    __attribute__((cleanup(reading_release))) struct reading reading = { 0 };
+
+    reading_open(&reading, remote);
+    for (unsigned i = 0; i < count && point_count > 0 && sim->broken[0] == '\0'; i++) {
+        const struct point *point = &points[sim_below(point_count)];
+        struct sim_claim claim = {
+            .timeline = point->timeline,
+            .txid = point->txid,
+            .digest = point->digest,
+        };
+        if (history_is_restorable(&reading, point))
+            history_restore_apart(remote, scratch, &claim);
+    }
+}
