@@ -1,11 +1,12 @@
 /*
  * database - one SQLite database as we hold it open: connections, log, WAL-index
  *
- * Four connections (two that pin, one that locks, one that checkpoints), all with autocheckpoint
- * off, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE on, and never a write by us. The database file and its -shm
- * are read through SQLite's own file handles only: POSIX locks belong to the process, and closing
- * any other descriptor of them would drop SQLite's locks. The -wal is safe and is opened by us.
- * The same inode is opened once per process; a second database_open() of it is RC_BUSY.
+ * Five connections (two that pin, one that locks, one that checkpoints, one whose file handle is
+ * read through), all with autocheckpoint off, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE on, and never a
+ * write by us. The database file and its -shm are read through SQLite's own file handles only:
+ * POSIX locks belong to the process, and closing any other descriptor of them would drop SQLite's
+ * locks. The -wal is safe and is opened by us. The same inode is opened once per process; a second
+ * database_open() of it is RC_BUSY.
  *
  * What is committed is what the WAL-index header says (sqlite.org/walformat.html, section 2), read
  * through SQLite's own mapping (SQLITE_FCNTL_FILE_POINTER, xShmMap); never what the file holds.

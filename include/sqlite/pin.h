@@ -7,9 +7,10 @@
  * in slots 1..4. DESIGN: the log is never unpinned; pins never stand beyond what is captured.
  *
  * A hand-over is the only way a pin moves: the new connection begins its read; the client captures
- * everything up to the header as it is now; if the old pin may be in slot 0, the checkpoint lock is
- * taken for a moment, which proves that no checkpointer with a header from before the restart is in
- * flight; only then the old one ends.
+ * everything up to the header as it is now, and settles it (makes it durable) if the new pin may be
+ * in slot 0; if the old pin may be in slot 0, the checkpoint lock is taken for a moment, which
+ * proves that no checkpointer with a header from before the restart is in flight; only then the old
+ * one ends.
  *
  * Nobody is ever waited for while the write lock is held; it is given back after a budget.
  */
@@ -24,12 +25,21 @@
 #include <stdint.h>
 
 /*
- * Who captures. capture() makes everything up to the WAL-index header as it is now safe (in a store
- * or fsynced in the spool) and tells that header in RET. RC_BUSY: the header is being changed, call
- * again. Any other failure stops the hand-over and the old pin stays.
+ * Who captures.
+ *
+ * capture() takes everything up to the WAL-index header as it is now, and tells that header in RET:
+ * afterwards neither the frames' earlier images are needed, nor the frames but for want of
+ * durability. RC_BUSY: the header is being changed, call again.
+ *
+ * settle() makes all that was captured safe (in a store or fsynced in the spool): the log may be
+ * let go. It waits until UNTIL_NS (monotonic; 0: however long) and is RC_BUSY then, while the work
+ * goes on; the next call waits for its end. NULL: what was captured is safe at once.
+ *
+ * Any other failure stops the hand-over and the old pin stays.
  */
 struct pin_client {
     rc (*capture)(void *payload, struct wal_index_header *ret, struct error *err);
+    rc (*settle)(void *payload, int64_t until_ns, struct error *err);
     void *payload;
 };
 
@@ -49,7 +59,15 @@ void pin_state_read(const struct database *database, struct pin_state *ret);
 must_use rc pin_advance(
     struct database *database, const struct pin_client *client, struct error *err);
 
+/*
+ * One PASSIVE checkpoint up to the pin. The application's own, at its next commit, then finds
+ * nothing to copy and nothing to sync.
+ */
+must_use rc pin_backfill(
+    struct database *database, const struct pin_client *client, struct error *err);
+
 struct reset_limits {
+    bool is_quiet; /* never take the write lock: only a pause of the application lets it succeed */
     int64_t write_lock_budget_ms; /* how long the write lock may be held; 20 by default */
     int64_t write_lock_wait_ms;   /* how long it is tried for; never with a queue behind it */
     uint32_t remainder_frames;    /* frames left that are worth taking the write lock for */

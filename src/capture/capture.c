@@ -1,7 +1,7 @@
 /*
  * capture - the object, its states, and the ways into FOLLOWING
  */
-#include "capture_priv.h"
+#include "spool_writer_priv.h"
 
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -105,6 +105,8 @@ rc capture_open(struct capture **ret, const struct capture_options *options, str
 
     struct capture *capture = mem_new(sizeof *capture);
     capture->folder = STATE_INIT;
+    capture->writer = mem_new(sizeof *capture->writer);
+    *capture->writer = SPOOL_WRITER_INIT;
     capture_take_options(capture, options);
     rc result = capture_open_parts(capture, options, err);
     if (result != RC_OK) {
@@ -119,6 +121,9 @@ void capture_close(struct capture *capture)
 {
     if (capture == NULL)
         return;
+    if (capture->writer != NULL)
+        settle_abandon(capture);
+    free(capture->writer);
     spool_merge_abort(&capture->spool);
     if (capture->database != NULL) {
         pin_drop(capture->database);
@@ -198,14 +203,16 @@ static enum capture_sight capture_look(
 static rc capture_copy(
     struct capture *capture, const struct wal_index_header *header, struct error *err)
 {
-    uint64_t txid_before = capture_now(capture)->txid;
-    enum capture_sight sight = capture_look(capture_place(capture), header);
+    uint64_t txid_before = capture_head_txid(capture);
+    enum capture_sight sight = capture_look(capture_head_place(capture), header);
     uint32_t commits = header->change_counter - capture->captured.change_counter;
 
     if (sight == SIGHT_NOTHING_NEW)
         return RC_OK;
     if (sight == SIGHT_FOREIGN)
         FAIL(err, RC_MISMATCH, "the log was recovered and holds less than was captured");
+    if (sight == SIGHT_RESTARTED)
+        TRY(settle_run(capture, SETTLE_HOWEVER_LONG, err)); /* it was: the pin was in slot 0 */
     if (header->frame_count > 0)
         TRY(log_copy_run(capture, header, err));
     else
@@ -216,9 +223,9 @@ static rc capture_copy(
      * of commits is the second witness. (A recovery starts it over; that a log was recovered and
      * restarted between two looks is a foreign sign as well.)
      */
-    if (sight == SIGHT_RESTARTED && commits != (uint32_t)(capture_now(capture)->txid - txid_before))
+    if (sight == SIGHT_RESTARTED && commits != (uint32_t)(capture_head_txid(capture) - txid_before))
         FAIL(err, RC_MISMATCH, "the log was restarted and %u commits became %llu", commits,
-            (unsigned long long)(capture_now(capture)->txid - txid_before));
+            (unsigned long long)(capture_head_txid(capture) - txid_before));
     return RC_OK;
 }
 
@@ -242,24 +249,43 @@ rc capture_follow(struct capture *capture, struct wal_index_header *ret, struct 
     if (result == RC_OK && capture->in_doubt && capture->resync_barred)
         FAIL(err, RC_BUSY, "the database must be compared with its digests first");
     if (result == RC_OK && capture->in_doubt)
+        result = settle_run(capture, SETTLE_HOWEVER_LONG, err);
+    if (result == RC_OK && capture->in_doubt)
         result = resync_run(capture, &header, err);
     if (result != RC_OK)
         return result;
 
     capture->in_doubt = false;
+    capture->file_may_be_ahead = false;
     capture->captured = header;
+    if (!spool_writer_is_open(capture->writer))
+        capture->settled = header;
     *ret = header;
     return RC_OK;
 }
 
 static rc capture_client_capture(void *payload, struct wal_index_header *ret, struct error *err)
 {
-    return capture_follow(payload, ret, err);
+    struct capture *capture = payload;
+
+    capture->may_defer = true;
+    rc result = capture_follow(capture, ret, err);
+    capture->may_defer = false;
+    return result;
+}
+
+static rc capture_client_settle(void *payload, int64_t until_ns, struct error *err)
+{
+    return settle_run(payload, until_ns, err);
 }
 
 struct pin_client capture_pin_client(struct capture *capture)
 {
-    return (struct pin_client){ .capture = capture_client_capture, .payload = capture };
+    return (struct pin_client){
+        .capture = capture_client_capture,
+        .settle = capture_client_settle,
+        .payload = capture,
+    };
 }
 
 rc capture_sync(
@@ -283,6 +309,7 @@ rc capture_sync(
         result = pin_advance(capture->database, &client, err);
         if (result == RC_OK)
             capture_note_pin(capture);
+        result = settle_after(capture, result, err);
     }
     if (result == RC_MISMATCH || result == RC_CORRUPT) {
         if (capture->state != CAPTURE_FAILED)
@@ -361,6 +388,7 @@ static rc capture_begin_pinned(struct capture *capture, const struct capture_pos
     TRY(state_write_position(folder, err));
     folder->kind = CAPTURE_STATE_POSITION;
     capture->captured = header;
+    capture->settled = header;
     capture_note_pin(capture);
     return RC_OK;
 }
@@ -447,6 +475,7 @@ static rc capture_start_pinned(
     if (result != RC_OK)
         return result;
     capture->captured = header;
+    capture->settled = header;
     capture->report = (struct capture_sync_report){ 0 };
     capture_note_pin(capture);
     *ret = report;

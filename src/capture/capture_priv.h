@@ -4,6 +4,7 @@
 #ifndef SEAWAL_CAPTURE_CAPTURE_PRIV_H
 #define SEAWAL_CAPTURE_CAPTURE_PRIV_H
 
+#include "base/background.h"
 #include "capture/capture.h"
 #include "checkpoint_policy_priv.h"
 #include "spool_priv.h"
@@ -39,6 +40,17 @@ struct capture {
     /* The log's header when it was last captured to its end; valid while FOLLOWING. */
     struct wal_index_header captured;
     struct spool spool;
+
+    /*
+     * Captured and not durable yet; only while the pin moves (settle.c). SETTLED is CAPTURED as it
+     * was when all of it was durable.
+     */
+    struct spool_writer *writer;
+    struct background *settling; /* the thread that makes it durable, or NULL */
+    struct wal_index_header settled;
+    bool may_defer;
+    bool file_may_be_ahead; /* of the captured place: what was not settled is copied again */
+
     struct log_place pinned; /* where the pin was when it last moved; not beyond its real place */
 
     struct capture_poison poison; /* not told yet, or not healed yet */
@@ -71,7 +83,31 @@ static inline struct log_place *capture_place(struct capture *capture)
 
 void capture_move(struct capture *capture, enum capture_state next);
 
-/* Everything up to the header as it is now, in fsynced segments; RET is that header. */
+/* ---- settle.c */
+
+/* Where the next frame to capture is; beyond the position while something is not settled. */
+struct log_place *capture_head_place(struct capture *capture);
+uint64_t capture_head_txid(struct capture *capture);
+
+/*
+ * All that was captured becomes durable, or nothing that was not. RC_BUSY: not by UNTIL_NS
+ * (monotonic); it goes on, and the next call waits for it.
+ */
+enum { SETTLE_HOWEVER_LONG = 0 };
+must_use rc settle_run(struct capture *capture, int64_t until_ns, struct error *err);
+
+/* The same after the pin was to be moved with RESULT; the worse of the two comes back. */
+must_use rc settle_after(struct capture *capture, rc result, struct error *err);
+
+/* Back to what is durable. */
+void settle_abandon(struct capture *capture);
+
+/* ---- capture.c */
+
+/*
+ * Everything up to the header as it is now, in fsynced segments, or where it may be deferred in a
+ * segment that settle_run() makes durable; RET is that header.
+ */
 must_use rc capture_follow(
     struct capture *capture, struct wal_index_header *ret, struct error *err);
 
@@ -134,9 +170,9 @@ must_use rc freelist_has(struct capture *capture, uint32_t pgno, bool *ret, stru
 /* ---- log_copy.c */
 
 /*
- * Segments of the frames behind the captured place up to HEADER. RC_MISMATCH: the log does not
- * continue there. Whole segments that were finished before a failure stay, and the position with
- * them.
+ * Segments of the frames behind the captured place up to HEADER; the last one stays unfinished
+ * where it may be deferred. RC_MISMATCH: the log does not continue there. Whole segments that were
+ * finished before a failure stay, and the position with them.
  */
 must_use rc log_copy_run(
     struct capture *capture, const struct wal_index_header *header, struct error *err);

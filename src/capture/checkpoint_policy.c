@@ -8,8 +8,10 @@
 enum {
     ADVANCE_FRAME_COUNT = 250,    /* a hand-over costs some 50 us */
     ADVANCE_INTERVAL_MS = 1000,   /* a quiet log is left with the pin at its end */
+    QUIET_INTERVAL_MS = 200,      /* between tries that fail: each costs some flushes of the disk */
+    RESET_LOCK_FACTOR = 4,        /* this many times as long is worth the write lock */
     RESET_INTERVAL_MS = 100,      /* at most this often, however fast the log grows */
-    RESET_BACKOFF_MS = 50,        /* doubles with every failure ... */
+    RESET_BACKOFF_MS = 50,        /* for a reader in the way: doubles every time ... */
     RESET_BACKOFF_MS_MAX = 5000,  /* ... up to here: the log falls this soon after a reader ends */
     TRUNCATE_INTERVAL_MS = 10000, /* the file system's work is not free either */
 };
@@ -20,13 +22,19 @@ static bool checkpoint_is_reset(const struct checkpoint_facts *facts)
     return facts->pin_in_slot_zero && facts->unpinned_frames == 0;
 }
 
-static bool checkpoint_wants_reset(
-    const struct checkpoint_facts *facts, const struct checkpoint_limits *limits)
+static enum checkpoint_choice checkpoint_choose_reset(const struct checkpoint_facts *facts,
+    const struct checkpoint_limits *limits, const struct checkpoint_history *history)
 {
-    if (facts->log_frame_count == 0 || checkpoint_is_reset(facts))
-        return false;
-    return facts->log_frame_count >= limits->reset_frame_count ||
-           facts->log_file_size >= limits->truncate_size;
+    uint64_t frames = facts->log_frame_count;
+
+    if (frames == 0 || checkpoint_is_reset(facts))
+        return CHECKPOINT_NOTHING;
+    if (frames >= (uint64_t)limits->reset_frame_count * RESET_LOCK_FACTOR ||
+        facts->log_file_size >= limits->truncate_size)
+        return facts->now_ms >= history->next_reset_ms ? CHECKPOINT_RESET : CHECKPOINT_NOTHING;
+    if (frames < limits->reset_frame_count || facts->now_ms < history->next_quiet_ms)
+        return CHECKPOINT_NOTHING;
+    return CHECKPOINT_QUIET_RESET;
 }
 
 static bool checkpoint_wants_advance(
@@ -47,8 +55,9 @@ enum checkpoint_choice checkpoint_choose(const struct checkpoint_facts *facts,
     if (checkpoint_is_reset(facts) && facts->log_file_size >= limits->truncate_size &&
         facts->now_ms >= history->next_truncate_ms)
         return CHECKPOINT_TRUNCATE;
-    if (checkpoint_wants_reset(facts, limits) && facts->now_ms >= history->next_reset_ms)
-        return CHECKPOINT_RESET;
+    enum checkpoint_choice reset = checkpoint_choose_reset(facts, limits, history);
+    if (reset != CHECKPOINT_NOTHING)
+        return reset;
     return checkpoint_wants_advance(facts, history) ? CHECKPOINT_ADVANCE : CHECKPOINT_NOTHING;
 }
 
@@ -57,11 +66,20 @@ void checkpoint_note_advance(struct checkpoint_history *history, int64_t now_ms)
     history->last_advance_ms = now_ms;
 }
 
-void checkpoint_note_reset(struct checkpoint_history *history, int64_t now_ms, bool done)
+void checkpoint_note_quiet(struct checkpoint_history *history, int64_t now_ms, bool done)
+{
+    history->next_quiet_ms = now_ms + (done ? 0 : QUIET_INTERVAL_MS);
+    history->last_advance_ms = now_ms; /* a reset hands over on its way */
+    if (done)
+        history->failure_count = 0;
+}
+
+void checkpoint_note_reset(
+    struct checkpoint_history *history, int64_t now_ms, bool done, bool is_blocked)
 {
     int64_t delay_ms = RESET_INTERVAL_MS;
 
-    if (done) {
+    if (!is_blocked) {
         history->failure_count = 0;
     } else {
         delay_ms = RESET_BACKOFF_MS;
@@ -72,6 +90,8 @@ void checkpoint_note_reset(struct checkpoint_history *history, int64_t now_ms, b
         history->failure_count++;
     }
     history->next_reset_ms = now_ms + delay_ms;
+    if (done)
+        history->next_quiet_ms = now_ms;
     history->last_advance_ms = now_ms; /* a reset hands over on its way */
 }
 

@@ -4,9 +4,11 @@
  *   advance    the pin stands where the newest capture is, so that the application's own
  * checkpoints can copy behind us. At once when the pin is in slot 0 and the log has frames again,
  *              since slot 0 stops every checkpoint.
- *   reset      the log is long enough that it is worth the write lock for a moment; with back-off
- * when a foreign reader or a busy lock was in the way. truncate   the log was reset, and its file
- * is larger than it should stay.
+ *   quiet reset  the log is long enough that it is worth a try without the write lock, which a
+ *              pause of the application of some flushes of the disk lets succeed
+ *   reset      the log has grown to several times that: worth the write lock for a moment; with
+ *              back-off when a foreign reader or a busy lock was in the way
+ *   truncate   the log was reset, and its file is larger than it should stay
  */
 #ifndef SEAWAL_CAPTURE_CHECKPOINT_POLICY_PRIV_H
 #define SEAWAL_CAPTURE_CHECKPOINT_POLICY_PRIV_H
@@ -17,6 +19,7 @@
 enum checkpoint_choice {
     CHECKPOINT_NOTHING,
     CHECKPOINT_ADVANCE,
+    CHECKPOINT_QUIET_RESET,
     CHECKPOINT_RESET,
     CHECKPOINT_TRUNCATE,
     CHECKPOINT_CHOICE_COUNT,
@@ -30,9 +33,10 @@ struct checkpoint_limits {
 /* What was tried before; kept by the caller, changed by checkpoint_note_*(). */
 struct checkpoint_history {
     int64_t last_advance_ms;
+    int64_t next_quiet_ms;
     int64_t next_reset_ms;
     int64_t next_truncate_ms;
-    unsigned failure_count; /* resets in a row that did not come to an end */
+    unsigned failure_count; /* resets in a row that a reader did not let come to an end */
 };
 
 struct checkpoint_facts {
@@ -48,7 +52,9 @@ enum checkpoint_choice checkpoint_choose(const struct checkpoint_facts *facts,
     const struct checkpoint_limits *limits, const struct checkpoint_history *history);
 
 void checkpoint_note_advance(struct checkpoint_history *history, int64_t now_ms);
-void checkpoint_note_reset(struct checkpoint_history *history, int64_t now_ms, bool done);
+void checkpoint_note_quiet(struct checkpoint_history *history, int64_t now_ms, bool done);
+void checkpoint_note_reset(
+    struct checkpoint_history *history, int64_t now_ms, bool done, bool is_blocked);
 void checkpoint_note_truncate(struct checkpoint_history *history, int64_t now_ms);
 
 #endif

@@ -15,20 +15,19 @@ struct log_copy {
     struct capture *capture;
     const struct wal_index_header *header;
     struct log_scan scan;
-    struct spool_writer writer;
+    struct spool_writer *writer; /* the capture's */
     bool in_transaction;
 };
 
 static void log_copy_release(struct log_copy *copy)
 {
-    spool_writer_abort(&copy->writer);
     log_scan_release(&copy->scan);
 }
 
 /* Behind the captured place when it is in this log, else from the log's beginning. */
 static rc log_copy_begin(struct log_copy *copy, struct error *err)
 {
-    const struct log_place *place = capture_place(copy->capture);
+    const struct log_place *place = capture_head_place(copy->capture);
     const struct wal_index_header *header = copy->header;
     struct database *database = copy->capture->database;
 
@@ -64,7 +63,7 @@ static rc log_copy_base(
     rc result = image_read_known(capture, &before, pgno, capture->base, err);
     if (result == RC_OK)
         *ret = bytes_of(capture->base, capture->file_page_size);
-    else if (result == RC_MISMATCH && !capture->doubt_expected)
+    else if (result == RC_MISMATCH && !capture->doubt_expected && !capture->file_may_be_ahead)
         capture->in_doubt = true;
     return result == RC_MISMATCH ? RC_OK : result;
 }
@@ -83,11 +82,13 @@ static struct log_place log_copy_place(const struct log_copy *copy)
 
 static rc log_copy_end_transaction(struct log_copy *copy, uint32_t page_count, struct error *err)
 {
-    struct spool_writer *writer = &copy->writer;
+    struct spool_writer *writer = copy->writer;
     struct log_place place = log_copy_place(copy);
 
     TRY(spool_writer_end_transaction(writer, page_count, &place, 0, err));
-    return spool_writer_is_full(writer) ? spool_writer_commit(writer, err) : RC_OK;
+    if (!spool_writer_is_full(writer))
+        return RC_OK;
+    return settle_run(copy->capture, SETTLE_HOWEVER_LONG, err);
 }
 
 /* RC_NOT_FOUND: the end. */
@@ -98,10 +99,10 @@ static rc log_copy_frame(struct log_copy *copy, struct error *err)
     struct bytes base;
 
     TRY(log_scan_next(&copy->scan, copy->header, &frame, &page, err));
-    if (!spool_writer_is_open(&copy->writer))
-        TRY(spool_writer_begin(&copy->writer, copy->capture, err));
+    if (!spool_writer_is_open(copy->writer))
+        TRY(spool_writer_begin(copy->writer, copy->capture, err));
     TRY(log_copy_base(copy, frame.pgno, copy->scan.frame, &base, err));
-    TRY(spool_writer_add_frame(&copy->writer, frame.pgno, page, base, err));
+    TRY(spool_writer_add_frame(copy->writer, frame.pgno, page, base, err));
 
     copy->in_transaction = frame.commit_page_count == 0;
     if (copy->in_transaction)
@@ -109,24 +110,38 @@ static rc log_copy_frame(struct log_copy *copy, struct error *err)
     return log_copy_end_transaction(copy, frame.commit_page_count, err);
 }
 
+static rc log_copy_all(struct log_copy *copy, struct error *err)
+{
+    rc result = RC_OK;
+
+    TRY(log_copy_begin(copy, err));
+    while (result == RC_OK)
+        result = log_copy_frame(copy, err);
+    if (result != RC_NOT_FOUND)
+        return result;
+    if (copy->in_transaction)
+        FAIL(err, RC_MISMATCH, "the committed part of the log ends inside a transaction");
+    return RC_OK;
+}
+
 rc log_copy_run(struct capture *capture, const struct wal_index_header *header, struct error *err)
 {
+    assert(header->frame_count > 0);
+
+    /* What is on its way to the disk takes no more. */
+    if (capture->settling != NULL)
+        TRY(settle_run(capture, SETTLE_HOWEVER_LONG, err));
+
     __attribute__((cleanup(log_copy_release))) struct log_copy copy = {
         .capture = capture,
         .header = header,
         .scan = LOG_SCAN_INIT,
-        .writer = SPOOL_WRITER_INIT,
+        .writer = capture->writer,
     };
-    rc result = RC_OK;
-
-    assert(header->frame_count > 0);
-    TRY(log_copy_begin(&copy, err));
-    while (result == RC_OK)
-        result = log_copy_frame(&copy, err);
-    if (result != RC_NOT_FOUND)
+    rc result = log_copy_all(&copy, err);
+    if (result != RC_OK) {
+        settle_abandon(capture);
         return result;
-
-    if (copy.in_transaction)
-        FAIL(err, RC_MISMATCH, "the committed part of the log ends inside a transaction");
-    return spool_writer_is_open(&copy.writer) ? spool_writer_commit(&copy.writer, err) : RC_OK;
+    }
+    return capture->may_defer ? RC_OK : settle_run(capture, SETTLE_HOWEVER_LONG, err);
 }

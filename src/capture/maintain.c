@@ -11,6 +11,14 @@
 enum {
     RESET_WRITE_LOCK_WAIT_MS = 10, /* a writer in the middle of a commit is soon done */
     RESET_REMAINDER_FRAMES = 300,
+
+    /*
+     * An application that never pauses, on a disk whose flushes take longer than the budget, would
+     * let the log grow until the disk is full: beyond the size from which the file is cut the
+     * write lock may be held this many times as long, for this many times as many frames.
+     */
+    RESET_BUDGET_FACTOR = 10,
+    RESET_REMAINDER_FACTOR = 5,
 };
 
 void capture_note_pin(struct capture *capture)
@@ -57,24 +65,44 @@ static rc maintain_advance(struct capture *capture, const struct checkpoint_fact
     TRY(pin_advance(capture->database, &client, err));
     capture_note_pin(capture);
     report->advanced = true;
+
+    /* From this length on the application tries a checkpoint at every commit. */
+    if (facts->log_frame_count >= capture->limits.reset_frame_count)
+        TRY(pin_backfill(capture->database, &client, err));
     return RC_OK;
 }
 
-static rc maintain_reset(struct capture *capture, const struct checkpoint_facts *facts,
-    struct capture_maintain_report *report, struct error *err)
+static bool maintain_is_too_long(const struct capture *capture)
+{
+    const struct wal_index_header *header = &capture->captured;
+
+    return (uint64_t)header->frame_count * header->page_size >= capture->limits.truncate_size;
+}
+
+static rc maintain_reset(struct capture *capture, bool is_quiet,
+    const struct checkpoint_facts *facts, struct capture_maintain_report *report, struct error *err)
 {
     struct pin_client client = capture_pin_client(capture);
     struct reset_report reset = { 0 };
     struct reset_limits limits = {
+        .is_quiet = is_quiet,
         .write_lock_budget_ms = capture->write_lock_budget_ms,
         .write_lock_wait_ms = RESET_WRITE_LOCK_WAIT_MS,
         .remainder_frames = RESET_REMAINDER_FRAMES,
         .holds = capture->write_lock_holds,
     };
 
+    if (maintain_is_too_long(capture)) {
+        limits.write_lock_budget_ms *= RESET_BUDGET_FACTOR;
+        limits.remainder_frames *= RESET_REMAINDER_FACTOR;
+    }
     report->reset_tried = true;
     rc result = pin_reset(capture->database, &client, &limits, &reset, err);
-    checkpoint_note_reset(&capture->history, facts->now_ms, result == RC_OK && reset.done);
+    if (is_quiet)
+        checkpoint_note_quiet(&capture->history, facts->now_ms, result == RC_OK && reset.done);
+    else
+        checkpoint_note_reset(&capture->history, facts->now_ms, result == RC_OK && reset.done,
+            reset.reader_in_the_way);
     report->reset_done = reset.done;
     report->reader_in_the_way = reset.reader_in_the_way;
     report->write_lock_hold_ns = reset.write_lock_hold_ns;
@@ -104,8 +132,10 @@ static rc maintain_carry_out(struct capture *capture, enum checkpoint_choice cho
         return RC_OK;
     case CHECKPOINT_ADVANCE:
         return maintain_advance(capture, facts, report, err);
+    case CHECKPOINT_QUIET_RESET:
+        return maintain_reset(capture, true, facts, report, err);
     case CHECKPOINT_RESET:
-        return maintain_reset(capture, facts, report, err);
+        return maintain_reset(capture, false, facts, report, err);
     case CHECKPOINT_TRUNCATE:
         return maintain_truncate(capture, facts, report, err);
     case CHECKPOINT_CHOICE_COUNT:
@@ -128,6 +158,7 @@ static rc maintain_step(struct capture *capture, int64_t monotonic_ms,
     capture->resync_barred = true;
     rc result = maintain_carry_out(capture, *ret, &facts, report, err);
     capture->resync_barred = false;
+    result = settle_after(capture, result, err);
 
     /* Somebody was at the index or checkpoints; the policy asks again. */
     return result == RC_BUSY ? RC_OK : result;
@@ -154,7 +185,7 @@ rc capture_maintain(struct capture *capture, int64_t monotonic_ms, int64_t wall_
      */
     if (report.poison.state != CAPTURE_POISON_BUSY)
         TRY(maintain_step(capture, monotonic_ms, &report, &choice, err));
-    if (choice == CHECKPOINT_RESET && report.reset_done)
+    if (report.reset_done)
         TRY(maintain_step(capture, monotonic_ms, &report, &choice, err));
     struct pin_state pin;
     pin_state_read(capture->database, &pin);

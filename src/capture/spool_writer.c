@@ -6,10 +6,12 @@
 #include "base/alloc.h"
 #include "base/fs.h"
 #include "base/path.h"
+#include "base/text.h"
 #include "codec/digest.h"
 #include "segment/dir.h"
 
 #include <assert.h>
+#include <stdlib.h>
 
 rc spool_writer_begin(struct spool_writer *writer, struct capture *capture, struct error *err)
 {
@@ -165,29 +167,11 @@ static void spool_writer_close(struct spool_writer *writer)
 {
     log_encoder_free(writer->encoder);
     pending_file_abort(&writer->pending);
+    free(writer->folder);
     *writer = SPOOL_WRITER_INIT;
 }
 
-/*
- * The commit failed with RESULT. When the name is there all the same (the folder could not be
- * synced), only what is on disk can tell what holds: leave the undo file as it is, and open again.
- */
-static rc spool_writer_doubt(
-    struct spool_writer *writer, const struct segment_name *name, rc result)
-{
-    struct capture *capture = writer->capture;
-    char text[SEGMENT_NAME_SIZE];
-
-    segment_name_format(text, name);
-    auto_free char *path = path_join(capture->folder.spool, text);
-    if (fs_exists(path)) {
-        spool_writer_close(writer);
-        capture_move(capture, CAPTURE_FAILED);
-    }
-    return result;
-}
-
-rc spool_writer_commit(struct spool_writer *writer, struct error *err)
+rc spool_writer_seal(struct spool_writer *writer, struct error *err)
 {
     struct capture *capture = writer->capture;
     struct segment_summary summary;
@@ -195,24 +179,57 @@ rc spool_writer_commit(struct spool_writer *writer, struct error *err)
     assert(capture != NULL);
     assert(writer->transaction_count > 0);
     assert(writer->digest == writer->position.digest);
+    assert(writer->folder == NULL);
 
     TRY(log_encoder_finish(writer->encoder, &writer->place, spool_writer_digest_of,
         capture->folder.map, &summary, err));
     assert(summary.max_txid == writer->position.txid);
     assert(summary.digest == writer->position.digest);
 
-    struct segment_name name = {
+    writer->name = (struct segment_name){
         .min_txid = writer->first_txid,
         .max_txid = summary.max_txid,
         .time_ms = writer->position.time_ms,
     };
-    /*
-     * The rename in here decides: killed before it, the undo file takes the map back on open;
-     * killed after it, the undo file speaks of a txid that the position has passed and is ignored.
-     */
-    rc result = segment_dir_commit(&writer->pending, capture->folder.spool, &name, err);
-    if (result != RC_OK)
-        return spool_writer_doubt(writer, &name, result);
+    writer->stored_size = summary.stored_size;
+    writer->folder = text_copy(capture->folder.spool);
+    return RC_OK;
+}
+
+/*
+ * The rename in here decides: killed before it, the undo file takes the map back on open; killed
+ * after it, the undo file speaks of a txid that the position has passed and is ignored.
+ */
+rc spool_writer_publish(struct spool_writer *writer, struct error *err)
+{
+    assert(writer->folder != NULL);
+    return segment_dir_commit(&writer->pending, writer->folder, &writer->name, err);
+}
+
+/*
+ * The commit failed with RESULT. When the name is there all the same (the folder could not be
+ * synced), only what is on disk can tell what holds: leave the undo file as it is, and open again.
+ */
+static rc spool_writer_doubt(struct spool_writer *writer, rc result)
+{
+    struct capture *capture = writer->capture;
+    char text[SEGMENT_NAME_SIZE];
+
+    segment_name_format(text, &writer->name);
+    auto_free char *path = path_join(writer->folder, text);
+    if (fs_exists(path)) {
+        spool_writer_close(writer);
+        capture_move(capture, CAPTURE_FAILED);
+    }
+    return result;
+}
+
+rc spool_writer_accept(struct spool_writer *writer, rc published)
+{
+    struct capture *capture = writer->capture;
+
+    if (published != RC_OK)
+        return spool_writer_doubt(writer, published);
     digest_map_commit(capture->folder.map);
 
     capture->folder.now.position = writer->position;
@@ -220,10 +237,16 @@ rc spool_writer_commit(struct spool_writer *writer, struct error *err)
     capture->report.transaction_count += writer->transaction_count;
     capture->report.frame_count += writer->frame_count;
     capture->report.segment_count++;
-    capture->report.stored_size += summary.stored_size;
-    spool_note_segment(&capture->spool, summary.stored_size);
+    capture->report.stored_size += writer->stored_size;
+    spool_note_segment(&capture->spool, writer->stored_size);
     spool_writer_close(writer);
     return RC_OK;
+}
+
+rc spool_writer_commit(struct spool_writer *writer, struct error *err)
+{
+    TRY(spool_writer_seal(writer, err));
+    return spool_writer_accept(writer, spool_writer_publish(writer, err));
 }
 
 void spool_writer_abort(struct spool_writer *writer)

@@ -8,6 +8,9 @@
  *
  * Commit is the one atomic step: after it the spool, the digest map and the capture's position say
  * the same; before it all of them say what they said at begin. Abort takes the digest map back.
+ *
+ * Commit is spool_writer_seal(), spool_writer_publish() and spool_writer_accept() in a row. Publish
+ * waits for the disk and touches nothing but the file, so it may run in a thread of its own.
  */
 #ifndef SEAWAL_CAPTURE_SPOOL_WRITER_PRIV_H
 #define SEAWAL_CAPTURE_SPOOL_WRITER_PRIV_H
@@ -15,6 +18,7 @@
 #include "base/pending_file.h"
 #include "capture_priv.h"
 #include "segment/log_encoder.h"
+#include "segment/name.h"
 
 struct spool_writer {
     struct capture *capture; /* NULL when nothing is in progress */
@@ -29,6 +33,11 @@ struct spool_writer {
     uint64_t frame_count;
     uint32_t pgno_max;
     uint64_t transaction_count; /* whole ones */
+
+    /* From seal on. */
+    char *folder; /* owned */
+    struct segment_name name;
+    uint64_t stored_size;
 };
 #define SPOOL_WRITER_INIT ((struct spool_writer){ .pending = PENDING_FILE_INIT })
 
@@ -52,6 +61,15 @@ must_use rc spool_writer_end_transaction(struct spool_writer *writer, uint32_t p
 bool spool_writer_is_full(const struct spool_writer *writer);
 
 must_use rc spool_writer_commit(struct spool_writer *writer, struct error *err);
+
+/* The segment is complete, and not on disk for certain. */
+must_use rc spool_writer_seal(struct spool_writer *writer, struct error *err);
+
+/* Onto the disk, under its name. */
+must_use rc spool_writer_publish(struct spool_writer *writer, struct error *err);
+
+/* PUBLISHED is what publish answered; anything but RC_OK comes back, the writer stays for abort. */
+must_use rc spool_writer_accept(struct spool_writer *writer, rc published);
 
 /* Nothing happens when nothing is in progress. A digest map that cannot be taken back fails
  * capture. */

@@ -58,19 +58,29 @@ rc database_begin_read(
     return conn_begin_read(conn, err);
 }
 
-rc database_connect_locker(struct database *database, struct error *err)
+/* A connection has no part in the index before its first read. */
+static rc database_connect_to_index(struct database *database, struct conn *ret, struct error *err)
 {
-    if (database->locker.db != NULL)
+    if (ret->db != NULL)
         return RC_OK;
 
-    /* A connection has no part in the index before its first read. */
     auto_conn struct conn conn = CONN_INIT;
     TRY(database_connect(database, &conn, err));
     TRY(database_begin_read(database, &conn, DATABASE_BUSY_WAIT_MS, err));
     conn_end_read(&conn);
-    database->locker = conn;
+    *ret = conn;
     conn = CONN_INIT;
     return RC_OK;
+}
+
+rc database_connect_locker(struct database *database, struct error *err)
+{
+    return database_connect_to_index(database, &database->locker, err);
+}
+
+rc database_connect_checkpointer(struct database *database, struct error *err)
+{
+    return database_connect_to_index(database, &database->checkpointer, err);
 }
 
 /* The name must lead to a regular file that nobody of us has open. Nothing is opened here. */
@@ -124,7 +134,7 @@ static rc database_check_access(const struct database *database, struct error *e
 /* The one thing that is ever changed in the user's database, and only when it was asked for. */
 static rc database_convert(struct database *database, struct error *err)
 {
-    sqlite3 *db = database->checkpointer.db;
+    sqlite3 *db = database->reader.db;
     sqlite3_stmt *statement = NULL;
     int result = sqlite3_prepare_v2(db, "PRAGMA journal_mode=wal", -1, &statement, NULL);
     bool is_wal = false;
@@ -149,8 +159,8 @@ static rc database_judge_file(
     uint8_t sample[DATABASE_HEADER_SAMPLE_SIZE];
     uint64_t file_size = 0;
 
-    TRY(conn_file_size(&database->checkpointer, &file_size, err));
-    TRY(conn_read_file(&database->checkpointer, sample, sizeof sample, 0, err));
+    TRY(conn_file_size(&database->reader, &file_size, err));
+    TRY(conn_read_file(&database->reader, sample, sizeof sample, 0, err));
     database->page_size = database_header_page_size(bytes_of(sample, sizeof sample));
 
     switch (database_header_judge(bytes_of(sample, sizeof sample), file_size)) {
@@ -183,7 +193,7 @@ static rc database_judge_file(
 /* SQLite's own first look: recovers the log if it has to, and maps its index. */
 static rc database_first_read(struct database *database, struct error *err)
 {
-    struct conn *conn = &database->checkpointer;
+    struct conn *conn = &database->reader;
     rc code = database_begin_read(database, conn, OPEN_WAIT_MS, err);
 
     if (code == RC_BUSY)
@@ -215,8 +225,8 @@ static rc database_open_files(
     struct database *database, const struct database_options *options, struct error *err)
 {
     TRY(database_check_access(database, err));
-    TRY(database_connect(database, &database->checkpointer, err));
-    if (sqlite3_db_readonly(database->checkpointer.db, "main") != 0)
+    TRY(database_connect(database, &database->reader, err));
+    if (sqlite3_db_readonly(database->reader.db, "main") != 0)
         FAIL(err, RC_DENIED, "the file can only be read");
     TRY(database_judge_file(database, options, err));
     TRY(database_first_read(database, err));
@@ -260,6 +270,7 @@ void database_close(struct database *database)
         conn_close(&database->pins[i]);
     conn_close(&database->locker);
     conn_close(&database->checkpointer);
+    conn_close(&database->reader);
     auto_fd_release(&database->log_fd);
     inode_claim_drop(&database->claim);
     free(database->regions);
@@ -327,7 +338,7 @@ rc database_read_file_page(
     assert(pgno > 0);
 
     uint64_t offset = (uint64_t)(pgno - 1) * database->page_size;
-    return conn_read_file(&database->checkpointer, out, (int)database->page_size, offset, err);
+    return conn_read_file(&database->reader, out, (int)database->page_size, offset, err);
 }
 
 rc database_read_page(
@@ -345,5 +356,5 @@ rc database_read_page(
 rc database_sync_files(struct database *database, struct error *err)
 {
     TRY(fs_sync(database->log_fd, database->log_path, err));
-    return conn_sync_file(&database->checkpointer, err);
+    return conn_sync_file(&database->reader, err);
 }

@@ -27,8 +27,12 @@ struct database {
     struct database_file_identity log_identity;
     struct database_file_identity index_identity;
 
-    /* Opened when first needed: an idle database that is pinned has the checkpointer and one pin.
+    /*
+     * Opened when first needed: an idle database that is pinned has the reader and one pin. The
+     * reader's file handle is the one that files and index are looked at through; the checkpointer
+     * may work in another thread meanwhile.
      */
+    struct conn reader;
     struct conn checkpointer;
     struct conn locker; /* its statements never run while it holds a lock */
     struct conn pins[PIN_CONNECTION_COUNT];
@@ -64,9 +68,15 @@ must_use rc database_begin_read(
 /* The connection that takes locks, ready to take them. */
 must_use rc database_connect_locker(struct database *database, struct error *err);
 
+/* The connection that checkpoints, ready to do so. */
+must_use rc database_connect_checkpointer(struct database *database, struct error *err);
+
 /* pin_client.capture, called again while the header is being changed; gives up after a while. */
 must_use rc pin_capture(struct database *database, const struct pin_client *client,
     struct wal_index_header *ret, struct error *err);
+
+/* pin_client.settle, where there is one. */
+must_use rc pin_settle(const struct pin_client *client, int64_t until_ns, struct error *err);
 
 /* Region INDEX of the WAL-index; *RET is NULL when it does not exist (yet). */
 must_use rc wal_index_region(

@@ -162,13 +162,21 @@ static rc pin_outlast_checkpointers(struct database *database, struct error *err
     }
 }
 
-/* What must be true before the old pin may go; the new one stands already. */
-static rc pin_prepare_to_end_old(
-    struct database *database, const struct pin_client *client, struct error *err)
+rc pin_settle(const struct pin_client *client, int64_t until_ns, struct error *err)
+{
+    return client->settle != NULL ? client->settle(client->payload, until_ns, err) : RC_OK;
+}
+
+/* What must be true before the old pin may go; the new one, at PLACE, stands already. */
+static rc pin_prepare_to_end_old(struct database *database, const struct pin_client *client,
+    const struct pin_place *place, struct error *err)
 {
     struct wal_index_header captured;
+    int64_t until_ns = database->holds_write_lock ? database->write_lock_until_ns : 0;
 
     TRY(pin_capture(database, client, &captured, err));
+    if (place->maybe_in_slot_zero)
+        TRY(pin_settle(client, until_ns, err));
     if (database->pin_maybe_in_slot_zero)
         TRY(pin_outlast_checkpointers(database, err));
     return RC_OK;
@@ -176,11 +184,12 @@ static rc pin_prepare_to_end_old(
 
 /*
  * The order is the protocol. New read begins: from here a restart is impossible unless both pins
- * are in slot 0, where nothing can be backfilled. Capture: everything the new pin lets checkpoints
- * copy is safe. Pass of the checkpoint lock: a checkpointer from before a restart that the old pin
- * in slot 0 allowed is gone. End of the old read: checkpoints may now copy up to the new mark. We
- * may die between any two: the locks go with us, and what was captured is proved or resynchronised
- * by the next start.
+ * are in slot 0, where nothing can be backfilled. Capture: no earlier image of what the new pin
+ * lets checkpoints copy is needed any more. Settle: from slot 0 the log may be let go, so all of it
+ * is durable; in slots 1..4 the new pin keeps the frames until the hand-over that ends there. Pass
+ * of the checkpoint lock: a checkpointer from before a restart that the old pin in slot 0 allowed
+ * is gone. End of the old read: checkpoints may now copy up to the new mark. We may die between any
+ * two: the locks go with us, and what was captured is proved or resynchronised by the next start.
  */
 rc pin_advance(struct database *database, const struct pin_client *client, struct error *err)
 {
@@ -191,7 +200,7 @@ rc pin_advance(struct database *database, const struct pin_client *client, struc
     int next = 1 - old;
 
     TRY(pin_begin(database, next, &place, err));
-    rc code = pin_prepare_to_end_old(database, client, err);
+    rc code = pin_prepare_to_end_old(database, client, &place, err);
     if (code != RC_OK) {
         conn_end_read(&database->pins[next]);
         return code;

@@ -3,6 +3,8 @@
  *
  * Most of the work is done without the write lock: PASSIVE checkpoints with hand-overs between
  * them, and fsyncs, so that the checkpoint under the lock has little to copy and little to sync.
+ * What waits for the disk under the lock does so in threads, and is left to itself when the budget
+ * is used up.
  * None of these checkpoints can be the second one of SQLite's WAL-reset bug: while one runs, our
  * pin sits at a mark (the log cannot restart under it) or in slot 0 (it cannot copy anything).
  *
@@ -11,6 +13,7 @@
  */
 #include "sqlite/pin.h"
 
+#include "base/background.h"
 #include "base/clock.h"
 #include "database_priv.h"
 
@@ -20,10 +23,16 @@ enum {
     RESET_ROUND_COUNT = 8,
     RESET_PATIENT_ROUND_COUNT = 3, /* then twice as much may be left, and so on */
     RESET_BLOCKED_ROUND_COUNT = 3, /* rounds a foreign reader may hold up before we go */
+    RESET_QUIET_ROUND_COUNT = 3,   /* two do the work when the application pauses */
     RESET_LOCK_ROUND_COUNT = 3,
     RESET_HOP_COUNT = 3,
     RESET_PAUSE_US = 300,
+    RESET_FOREIGN_PAUSE_US = 5000, /* the application checkpoints, and waits for the disk */
+    RESET_CAPTURE_PAUSE_NS = 1000000,
     RESET_LOCK_PAUSE_US = 50,
+
+    RESET_SYNC_FRAME_COUNT = 1000,
+    RESET_ALREADY_NS = 1, /* a deadline that has passed */
 
     /* Under the lock there may be this many times the remainder that was there before it. */
     RESET_GROWTH_FACTOR = 4,
@@ -37,7 +46,11 @@ struct reset {
     const struct pin_client *client;
     struct reset_limits limits;
     struct reset_report *report;
-    bool is_ready; /* little enough is left for the write lock */
+    bool is_ready;         /* little enough is left for the write lock */
+    bool is_checkpointing; /* the thread below has not been waited for */
+    bool wants_sync;       /* of the database file, by that thread */
+    int64_t checkpoint_ns; /* what the last one took, syncs of ours aside */
+    struct background checkpoint;
 };
 
 static uint32_t reset_frames_left(const struct reset *reset, const struct wal_index_header *header)
@@ -54,14 +67,97 @@ static bool reset_is_done(const struct reset *reset, const struct wal_index_head
            database_backfilled(reset->database) == header->frame_count;
 }
 
-/* RC_BUSY: another checkpointer is at it, which serves as well. Never waits. */
-static rc reset_checkpoint(struct reset *reset, bool *ret_ran, struct error *err)
+static rc reset_checkpoint_call(void *payload, struct error *err)
 {
-    struct database *database = reset->database;
+    struct reset *reset = payload;
+    struct conn *conn = &reset->database->checkpointer;
 
-    database->busy_until_ms = 0;
-    rc code = conn_checkpoint(&database->checkpointer, SQLITE_CHECKPOINT_PASSIVE, err);
+    int64_t began_ns = clock_monotonic_ns();
+    TRY(conn_checkpoint(conn, SQLITE_CHECKPOINT_PASSIVE, err));
+    reset->checkpoint_ns = clock_monotonic_ns() - began_ns;
+    return reset->wants_sync ? conn_sync_file(conn, err) : RC_OK;
+}
+
+static rc reset_checkpoint_start(struct reset *reset, struct error *err)
+{
+    TRY(database_connect_checkpointer(reset->database, err));
+    background_start(&reset->checkpoint, reset_checkpoint_call, reset);
+    reset->is_checkpointing = true;
+    return RC_OK;
+}
+
+/* RC_BUSY is told by *RET_RAN: another checkpointer is at it, which serves as well. */
+static rc reset_checkpoint_finish(struct reset *reset, bool *ret_ran, struct error *err)
+{
+    rc code = background_finish(&reset->checkpoint, err);
+
+    reset->is_checkpointing = false;
     *ret_ran = code == RC_OK;
+    return code == RC_BUSY ? RC_OK : code;
+}
+
+/*
+ * One checkpoint, while what is committed meanwhile is captured: neither needs what the other
+ * changes, since it copies no further than the pin, and the pin is not beyond what is captured.
+ *
+ * The checkpoint under the lock will sync the whole database file; so what is copied before is
+ * brought to disk before, but not for a few pages.
+ */
+static rc reset_checkpoint_beside_capture(struct reset *reset, bool *ret_ran, struct error *err)
+{
+    struct wal_index_header header;
+    uint32_t backfilled = database_backfilled(reset->database);
+    uint32_t mark = reset->database->pin_frame_mark;
+    rc captured = RC_OK;
+
+    reset->wants_sync = mark > backfilled && mark - backfilled >= RESET_SYNC_FRAME_COUNT;
+    TRY(reset_checkpoint_start(reset, err));
+    do
+        captured = pin_capture(reset->database, reset->client, &header, err);
+    while (!background_wait(&reset->checkpoint, clock_monotonic_ns() + RESET_CAPTURE_PAUSE_NS) &&
+           captured == RC_OK);
+    if (captured == RC_OK)
+        return reset_checkpoint_finish(reset, ret_ran, err);
+    struct error other;
+    rc ended = reset_checkpoint_finish(reset, ret_ran, &other);
+    return ended == RC_OK || captured != RC_BUSY ? captured : ended;
+}
+
+/*
+ * The same under the write lock. It ends with fsyncs, which nobody can bound: *RET_ENDED is false
+ * when the budget was used up before. Without the lock it is as good as any other checkpoint;
+ * reset_join() waits for it.
+ */
+static rc reset_checkpoint_in_time(
+    struct reset *reset, bool *ret_ended, bool *ret_ran, struct error *err)
+{
+    *ret_ran = false;
+    reset->wants_sync = false;
+    TRY(reset_checkpoint_start(reset, err));
+    *ret_ended = background_wait(&reset->checkpoint, reset->database->write_lock_until_ns);
+    return *ret_ended ? reset_checkpoint_finish(reset, ret_ran, err) : RC_OK;
+}
+
+/* CODE is what came before, and comes back unless the checkpoint failed. */
+static rc reset_join(struct reset *reset, rc code, struct error *err)
+{
+    struct error late;
+    bool ran = false;
+
+    if (!reset->is_checkpointing)
+        return code;
+    rc ended = reset_checkpoint_finish(reset, &ran, &late);
+    if (code != RC_OK || ended == RC_OK)
+        return code;
+    *err = late;
+    return ended;
+}
+
+/* What was captured goes to disk beside the checkpoint, not behind it. */
+static rc reset_begin_to_settle(struct reset *reset, struct error *err)
+{
+    rc code = pin_settle(reset->client, RESET_ALREADY_NS, err);
+
     return code == RC_BUSY ? RC_OK : code;
 }
 
@@ -76,6 +172,15 @@ static rc reset_try_without_lock(struct reset *reset, struct error *err)
     return RC_OK;
 }
 
+/* Whether the write lock is worth taking now. */
+static bool reset_is_ready(const struct reset *reset, uint32_t left, uint32_t remainder)
+{
+    /* One that copies little is a flush of the log; under the lock the database's comes to that. */
+    bool is_fast = 2 * reset->checkpoint_ns <= reset->limits.write_lock_budget_ms * 1000000;
+
+    return left <= remainder && is_fast && !reset->limits.is_quiet;
+}
+
 /* One hand-over and one checkpoint behind it. */
 static rc reset_backfill_round(
     struct reset *reset, uint32_t remainder, unsigned *blocked_count, struct error *err)
@@ -85,7 +190,9 @@ static rc reset_backfill_round(
     bool ran = false;
 
     TRY(pin_advance(database, reset->client, err));
-    TRY(reset_checkpoint(reset, &ran, err));
+    if (reset->limits.is_quiet)
+        TRY(reset_begin_to_settle(reset, err));
+    TRY(reset_checkpoint_beside_capture(reset, &ran, err));
     TRY(pin_capture(database, reset->client, &header, err));
 
     uint32_t left = reset_frames_left(reset, &header);
@@ -96,17 +203,18 @@ static rc reset_backfill_round(
     bool is_blocked = database_backfilled(database) < database->pin_frame_mark;
     *blocked_count += ran && is_blocked;
     if (is_blocked)
-        clock_pause_us(RESET_PAUSE_US);
-    reset->is_ready = left <= remainder && !is_blocked;
-    return database_sync_files(database, err);
+        clock_pause_us(ran ? RESET_PAUSE_US : RESET_FOREIGN_PAUSE_US);
+    reset->is_ready = !is_blocked && reset_is_ready(reset, left, remainder);
+    return RC_OK;
 }
 
 static rc reset_backfill(struct reset *reset, struct error *err)
 {
     unsigned blocked_count = 0;
+    unsigned round_count = reset->limits.is_quiet ? RESET_QUIET_ROUND_COUNT : RESET_ROUND_COUNT;
 
     reset->is_ready = false;
-    for (unsigned i = 0; i < RESET_ROUND_COUNT && !reset->is_ready; i++) {
+    for (unsigned i = 0; i < round_count && !reset->is_ready; i++) {
         /* An application at full speed leaves more behind than one would like: take it as it is. */
         uint32_t remainder = reset->limits.remainder_frames << (i / RESET_PATIENT_ROUND_COUNT);
         TRY(reset_backfill_round(reset, remainder, &blocked_count, err));
@@ -155,6 +263,7 @@ static rc reset_under_lock(struct reset *reset, struct error *err)
 {
     struct database *database = reset->database;
     struct wal_index_header header;
+    bool ended = false;
     bool ran = false;
     int64_t latest_start_ns =
         database->write_lock_until_ns - reset->limits.write_lock_budget_ms * 1000000 / 2;
@@ -181,10 +290,13 @@ static rc reset_under_lock(struct reset *reset, struct error *err)
             continue;
         }
 
-        /* It ends with two fsyncs, which cannot be cut short: none is begun late. */
+        /* What would probably not end in time is not begun. */
         if (clock_monotonic_ns() >= latest_start_ns)
             return RC_OK;
-        TRY(reset_checkpoint(reset, &ran, err));
+        TRY(reset_begin_to_settle(reset, err));
+        TRY(reset_checkpoint_in_time(reset, &ended, &ran, err));
+        if (!ended)
+            return RC_OK;
         if (ran && database_backfilled(database) < header.frame_count) {
             reset->report->reader_in_the_way = true;
             return RC_OK;
@@ -202,15 +314,16 @@ static rc reset_finish(struct reset *reset, struct error *err)
     int64_t taken_ns = clock_monotonic_ns();
     rc code = reset_under_lock(reset, err);
     reset_release_write_lock(reset, taken_ns);
-    return code;
+    return reset_join(reset, code, err);
 }
 
 static rc reset_run(struct reset *reset, struct error *err)
 {
     TRY(database_connect_locker(reset->database, err));
+    TRY(database_connect_checkpointer(reset->database, err));
     for (unsigned i = 0; i < RESET_LOCK_ROUND_COUNT && !reset->report->done; i++) {
         TRY(reset_backfill(reset, err));
-        if (reset->report->done || !reset->is_ready)
+        if (reset->report->done || !reset->is_ready || reset->limits.is_quiet)
             return RC_OK;
         TRY(reset_finish(reset, err));
         if (reset->report->reader_in_the_way)
@@ -247,6 +360,15 @@ rc pin_reset(struct database *database, const struct pin_client *client,
     return RC_OK;
 }
 
+rc pin_backfill(struct database *database, const struct pin_client *client, struct error *err)
+{
+    struct reset reset = { .database = database, .client = client };
+    bool ran = false;
+
+    assert(database->pin_holder != PIN_NONE);
+    return reset_checkpoint_beside_capture(&reset, &ran, err);
+}
+
 rc pin_truncate(
     struct database *database, const struct pin_client *client, bool *ret_done, struct error *err)
 {
@@ -259,6 +381,7 @@ rc pin_truncate(
     TRY(pin_capture(database, client, &header, err));
     if (!reset_is_done(&reset, &header))
         return RC_OK;
+    TRY(database_connect_checkpointer(database, err));
 
     /*
      * Cuts the log only when everything is backfilled, and nothing is while our pin is in slot 0: a

@@ -73,7 +73,7 @@ rc wal_index_region(
         return RC_OK;
     }
 
-    sqlite3_file *file = database->checkpointer.file;
+    sqlite3_file *file = database->reader.file;
     void volatile *memory = NULL;
     int result = file->pMethods->xShmMap(file, (int)index, INDEX_REGION_SIZE, 0, &memory);
     if (result != SQLITE_OK)
@@ -142,7 +142,7 @@ static rc index_header_complete(
         FAIL(err, RC_MISMATCH, "page size changed from %u to %u", database->page_size,
             header->page_size);
     if (header->page_count == 0) {
-        TRY(conn_file_size(&database->checkpointer, &file_size, err));
+        TRY(conn_file_size(&database->reader, &file_size, err));
         header->page_count = (uint32_t)(file_size / header->page_size);
     }
     return RC_OK;
@@ -203,8 +203,8 @@ rc database_log_header(struct database *database, struct wal_index_header *ret, 
      * Not being changed but left half changed: its writer died. SQLite repairs it on the next read,
      * under its own locks; a live writer still wins, and then the read is RC_BUSY.
      */
-    TRY(database_begin_read(database, &database->checkpointer, 0, err));
-    conn_end_read(&database->checkpointer);
+    TRY(database_begin_read(database, &database->reader, 0, err));
+    conn_end_read(&database->reader);
     return index_header_patiently(database, ret, err);
 }
 
@@ -239,7 +239,7 @@ static void index_put(volatile uint8_t *region, size_t offset, const uint8_t cop
 
 rc wal_index_disclaim(struct database *database, struct error *err)
 {
-    sqlite3_file *file = database->checkpointer.file;
+    sqlite3_file *file = database->reader.file;
     struct wal_index_header header;
     uint8_t copy[INDEX_COPY_SIZE];
     void volatile *memory = NULL;

@@ -27,9 +27,15 @@ static const struct policy_case cases[] = {
     { "slot 0 stops every checkpoint", { 5000, true, 1, 1, 4096 }, { .last_advance_ms = 5000 },
         CHECKPOINT_ADVANCE },
     { "one frame short of a reset", { 5000, false, 0, 999, 4096 }, { 0 }, CHECKPOINT_NOTHING },
-    { "long enough for a reset", { 5000, false, 0, 1000, 4096 }, { 0 }, CHECKPOINT_RESET },
-    { "paced", { 5000, false, 0, 1000, 4096 }, { .next_reset_ms = 5001 }, CHECKPOINT_NOTHING },
-    { "paced, but frames are worth an advance", { 5000, false, 300, 1000, 4096 },
+    { "long enough to try", { 5000, false, 0, 1000, 4096 }, { 0 }, CHECKPOINT_QUIET_RESET },
+    { "tried a moment ago", { 5000, false, 0, 1000, 4096 }, { .next_quiet_ms = 5001 },
+        CHECKPOINT_NOTHING },
+    { "not worth the write lock yet", { 5000, false, 0, 3999, 4096 }, { 0 },
+        CHECKPOINT_QUIET_RESET },
+    { "worth the write lock", { 5000, false, 0, 4000, 4096 }, { .next_quiet_ms = 5001 },
+        CHECKPOINT_RESET },
+    { "paced", { 5000, false, 0, 4000, 4096 }, { .next_reset_ms = 5001 }, CHECKPOINT_NOTHING },
+    { "paced, but frames are worth an advance", { 5000, false, 300, 4000, 4096 },
         { .next_reset_ms = 5001, .last_advance_ms = 5000 }, CHECKPOINT_ADVANCE },
     { "was reset, nobody wrote since", { 5000, true, 0, 1000, 4096 }, { 0 }, CHECKPOINT_NOTHING },
     { "was reset, and the file is large", { 5000, true, 0, 1000, 1 << 20 }, { 0 },
@@ -52,31 +58,48 @@ static void each_case_is_decided_as_written(void **unused)
     }
 }
 
-static void failures_back_off_and_a_success_forgets_them(void **unused)
+static void a_reader_makes_it_back_off_and_nobody_else(void **unused)
 {
     (void)unused;
     static const int64_t expected[] = { 50, 100, 200, 400, 800, 1600, 3200, 5000, 5000, 5000 };
     struct checkpoint_history history = { 0 };
 
     for (size_t index = 0; index < sizeof expected / sizeof expected[0]; index++) {
-        checkpoint_note_reset(&history, 1000, false);
+        checkpoint_note_reset(&history, 1000, false, true);
         assert_int_equal(history.next_reset_ms, 1000 + expected[index]);
     }
     for (unsigned n = 0; n < 1000; n++)
-        checkpoint_note_reset(&history, 1000, false);
+        checkpoint_note_reset(&history, 1000, false, true);
     assert_int_equal(history.next_reset_ms, 6000);
 
-    checkpoint_note_reset(&history, 2000, true);
+    checkpoint_note_reset(&history, 2000, true, false);
     assert_int_equal(history.next_reset_ms, 2100);
     assert_int_equal(history.failure_count, 0);
     assert_int_equal(history.last_advance_ms, 2000);
+    for (unsigned n = 0; n < 10; n++)
+        checkpoint_note_reset(&history, 3000, false, false);
+    assert_int_equal(history.next_reset_ms, 3100);
+}
+
+static void a_quiet_try_that_fails_is_paced(void **unused)
+{
+    (void)unused;
+    struct checkpoint_history history = { .failure_count = 3 };
+
+    checkpoint_note_quiet(&history, 1000, false);
+    assert_int_equal(history.next_quiet_ms, 1200);
+    assert_int_equal(history.failure_count, 3);
+    checkpoint_note_quiet(&history, 2000, true);
+    assert_int_equal(history.next_quiet_ms, 2000);
+    assert_int_equal(history.failure_count, 0);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_case_is_decided_as_written),
-        cmocka_unit_test(failures_back_off_and_a_success_forgets_them),
+        cmocka_unit_test(a_reader_makes_it_back_off_and_nobody_else),
+        cmocka_unit_test(a_quiet_try_that_fails_is_paced),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -35,6 +35,14 @@ static long rows_of_a_newcomer(const struct wal_fixture *fixture)
     return count;
 }
 
+/* All but the padding behind the last field, which may be anything. */
+static void check_same_header(
+    const struct wal_index_header *left, const struct wal_index_header *right)
+{
+    assert_memory_equal(left, right, offsetof(struct wal_index_header, big_endian_checksum));
+    assert_int_equal(left->big_endian_checksum, right->big_endian_checksum);
+}
+
 static void without_us_commits_are_invisible_then_lost(void **state)
 {
     struct wal_fixture fixture;
@@ -90,7 +98,7 @@ static void it_is_found_and_healed_beside_the_application(void **state)
     struct wal_index_header after = wal_fixture_header(&fixture);
     assert_int_equal(after.change_counter, before.change_counter + 1);
     after.change_counter = before.change_counter;
-    assert_memory_equal(&after, &before, sizeof after);
+    check_same_header(&after, &before);
 
     wal_fixture_insert(&fixture, NEW_ROW_COUNT, ROW_SIZE);
     check_all_is_there(&fixture, OLD_ROW_COUNT + 2 * NEW_ROW_COUNT);
@@ -176,7 +184,7 @@ static void a_healthy_index_is_left_alone(void **state)
         assert_false(database_index_is_poisoned(fixture.database, &found));
         CHECK_OK(database_heal_index(fixture.database, &err));
         struct wal_index_header after = wal_fixture_header(&fixture);
-        assert_memory_equal(&after, &before, sizeof after);
+        check_same_header(&after, &before);
         other_process_run(&fixture.app, ".checkpoint 0");
         assert_int_equal(database_backfilled(fixture.database), before.frame_count);
     }

@@ -307,6 +307,7 @@ static void a_commit_in_our_own_windows_does_no_harm(void **state)
         world_open(&world);
         world_pin(&world);
         client = world_client(&world);
+        CHECK_OK(database_connect_checkpointer(world.database, &err));
         world_hook(&world, world.database->checkpointer.db);
         world.skip_count = nth;
         world.in_window = world_commit_one;
