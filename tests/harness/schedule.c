@@ -1,6 +1,7 @@
 /* One baton, handed on inside SQLite's file methods. */
 #include "schedule.h"
 
+#include "base/background.h"
 #include "base/error.h"
 #include "check.h"
 
@@ -158,6 +159,54 @@ rc __wrap_fs_sync(int fd, const char *path, struct error *err)
     (void)path;
     (void)err;
     return RC_OK;
+}
+
+/* ---- threads, in place of base/background.c */
+
+static bool background_late;
+
+void schedule_set_background(bool late)
+{
+    background_late = late;
+}
+
+static void background_call(struct background *background)
+{
+    background->result = background->call(background->payload, &background->err);
+    background->is_done = true;
+}
+
+void __wrap_background_start(
+    struct background *background, rc (*call)(void *payload, struct error *err), void *payload);
+bool __wrap_background_wait(struct background *background, int64_t until_ns);
+rc __wrap_background_finish(struct background *background, struct error *err);
+
+void __wrap_background_start(
+    struct background *background, rc (*call)(void *payload, struct error *err), void *payload)
+{
+    *background = (struct background){ .call = call, .payload = payload };
+    if (!background_late)
+        background_call(background);
+}
+
+bool __wrap_background_wait(struct background *background, int64_t until_ns)
+{
+    bool is_first = !background->has_thread;
+
+    (void)until_ns;
+    background->has_thread = true;
+    if (!background->is_done && !is_first)
+        background_call(background);
+    return background->is_done;
+}
+
+rc __wrap_background_finish(struct background *background, struct error *err)
+{
+    if (!background->is_done)
+        background_call(background);
+    if (background->result != RC_OK && err != NULL)
+        *err = background->err;
+    return background->result;
 }
 
 /* ---- the VFS: the system's, but for a step before what matters */

@@ -40,6 +40,12 @@ struct schedule {
 void schedule_install(void);
 
 /*
+ * What base/background.h would do in a thread is done by the actor that started it: at once, or,
+ * LATE, when it is waited for the second time or finished.
+ */
+void schedule_set_background(bool late);
+
+/*
  * Run all actors to their ends. RET_CUT_SHORT tells for each part whether its actor was stopped by
  * the number of steps, so that more steps would be another schedule.
  */

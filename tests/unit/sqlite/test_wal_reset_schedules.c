@@ -287,6 +287,7 @@ struct scene {
     void (*ours)(struct world *world); /* NULL: we only stand there, or are not there at all */
     int checkpoint_mode;
     unsigned stride; /* of the sample: one schedule of about so many */
+    bool late;       /* our checkpoints in threads begin when their budget is over */
 };
 
 struct tally {
@@ -330,7 +331,9 @@ static void tally_run(struct tally *tally, const struct schedule *schedule, size
     world_open(&world, scene->checkpoint_mode);
     scene->begin(&world);
     world.ours = scene->ours;
+    schedule_set_background(scene->late);
     schedule_run(schedule, actors, actor_count, ret_cut_short);
+    schedule_set_background(false);
     const char *fault = world.database == NULL ? NULL : world_fault(&world);
     if (fault != NULL)
         tally_fail(scene, schedule, fault);
@@ -418,7 +421,7 @@ static struct tally tally_scene(const struct scene *scene)
 static void without_pins_some_schedules_lose_commits(void **state)
 {
     static const struct scene scene = { "nobody pins, PASSIVE", begin_copied, NULL,
-        SQLITE_CHECKPOINT_PASSIVE, 1 };
+        SQLITE_CHECKPOINT_PASSIVE, 1, false };
 
     (void)state;
     struct tally tally = tally_scene(&scene);
@@ -429,11 +432,11 @@ static void without_pins_some_schedules_lose_commits(void **state)
 static void behind_pins_no_schedule_loses_one(void **state)
 {
     static const struct scene scenes[] = {
-        { "pinned", begin_pinned, NULL, SQLITE_CHECKPOINT_PASSIVE, 1 },
-        { "pinned, all copied", begin_pinned_copied, NULL, SQLITE_CHECKPOINT_PASSIVE, 1 },
-        { "pin in slot 0", begin_reset, NULL, SQLITE_CHECKPOINT_PASSIVE, 1 },
-        { "pin in slot 0, RESTART", begin_reset, NULL, SQLITE_CHECKPOINT_RESTART, 1 },
-        { "pin in slot 0, TRUNCATE", begin_reset, NULL, SQLITE_CHECKPOINT_TRUNCATE, 1 },
+        { "pinned", begin_pinned, NULL, SQLITE_CHECKPOINT_PASSIVE, 1, false },
+        { "pinned, all copied", begin_pinned_copied, NULL, SQLITE_CHECKPOINT_PASSIVE, 1, false },
+        { "pin in slot 0", begin_reset, NULL, SQLITE_CHECKPOINT_PASSIVE, 1, false },
+        { "pin in slot 0, RESTART", begin_reset, NULL, SQLITE_CHECKPOINT_RESTART, 1, false },
+        { "pin in slot 0, TRUNCATE", begin_reset, NULL, SQLITE_CHECKPOINT_TRUNCATE, 1, false },
     };
 
     (void)state;
@@ -444,19 +447,22 @@ static void behind_pins_no_schedule_loses_one(void **state)
 static void whatever_we_do_meanwhile(void **state)
 {
     static const struct scene scenes[] = {
-        { "hand-over", begin_pinned, world_advance, SQLITE_CHECKPOINT_PASSIVE, 6 },
-        { "hand-over, all copied", begin_pinned_copied, world_advance, SQLITE_CHECKPOINT_PASSIVE,
-            6 },
-        { "hand-over from slot 0", begin_reset, world_advance, SQLITE_CHECKPOINT_PASSIVE, 1 },
+        { "hand-over", begin_pinned, world_advance, SQLITE_CHECKPOINT_PASSIVE, 6, false },
+        { "hand-over, all copied", begin_pinned_copied, world_advance, SQLITE_CHECKPOINT_PASSIVE, 6,
+            false },
+        { "hand-over from slot 0", begin_reset, world_advance, SQLITE_CHECKPOINT_PASSIVE, 1,
+            false },
         { "hand-over from slot 0, RESTART", begin_reset, world_advance, SQLITE_CHECKPOINT_RESTART,
-            8 },
+            8, false },
         { "hand-over from slot 0, TRUNCATE", begin_reset, world_advance, SQLITE_CHECKPOINT_TRUNCATE,
-            8 },
-        { "hand-over, restarted", begin_restarted, world_advance, SQLITE_CHECKPOINT_PASSIVE, 6 },
-        { "reset", begin_pinned, world_reset, SQLITE_CHECKPOINT_PASSIVE, 8 },
-        { "reset, TRUNCATE", begin_pinned, world_reset, SQLITE_CHECKPOINT_TRUNCATE, 16 },
-        { "truncate", begin_reset, world_truncate, SQLITE_CHECKPOINT_PASSIVE, 6 },
-        { "truncate, TRUNCATE", begin_reset, world_truncate, SQLITE_CHECKPOINT_TRUNCATE, 8 },
+            8, false },
+        { "hand-over, restarted", begin_restarted, world_advance, SQLITE_CHECKPOINT_PASSIVE, 6,
+            false },
+        { "reset", begin_pinned, world_reset, SQLITE_CHECKPOINT_PASSIVE, 8, false },
+        { "reset, late", begin_pinned, world_reset, SQLITE_CHECKPOINT_PASSIVE, 8, true },
+        { "reset, TRUNCATE", begin_pinned, world_reset, SQLITE_CHECKPOINT_TRUNCATE, 16, false },
+        { "truncate", begin_reset, world_truncate, SQLITE_CHECKPOINT_PASSIVE, 6, false },
+        { "truncate, TRUNCATE", begin_reset, world_truncate, SQLITE_CHECKPOINT_TRUNCATE, 8, false },
     };
 
     (void)state;
