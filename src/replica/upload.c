@@ -318,13 +318,11 @@ static rc upload_list(struct uploader *uploader, struct upload_look *look,
         const struct segment_entry *entry = &look->list.entries[i];
         if (cancel_asked(uploader->cancel))
             FAIL(err, RC_CANCELLED, "upload was cancelled");
-        /* What covers comes before what is covered, and is stored in its place. */
-        bool is_covered = entry->is_covered && entry->name.max_txid > uploader->durable.txid;
-        if (!is_covered)
-            TRY(upload_one(uploader, entry, look, report, err));
+        /* What covers comes before what is covered, which then is durable. */
+        TRY(upload_one(uploader, entry, look, report, err));
         if (look->is_stale)
             return RC_OK;
-        if (!is_covered && entry != look->newest_log && !uploader->keep)
+        if (entry != look->newest_log && !uploader->keep)
             TRY(upload_remove(uploader, entry, report, err));
     }
     return RC_OK;

@@ -57,12 +57,16 @@ bool fault_arm(uint64_t nth, int sys_errno)
 {
     bool again = nth == 1 || fault_fired();
 
+    if (!again) {
+        fault_disarm();
+        return false;
+    }
     fault_arm_plan(&(struct fault_plan){
         .calls = FAULT_CALLS_PLAIN,
         .nth = nth,
         .sys_errno = sys_errno,
     });
-    return again;
+    return true;
 }
 
 void fault_arm_call(enum fault_call call, uint64_t skip, uint64_t times, int sys_errno)

@@ -86,7 +86,7 @@ struct fault_plan {
 void fault_arm_plan(const struct fault_plan *plan);
 
 /* Refuse the NTH call of FAULT_CALLS_PLAIN from now on, with SYS_ERRNO; false when the last one
- * armed was never reached. The first of a loop (nth 1) is always true. */
+ * armed was never reached, and then nothing is refused. The first of a loop (nth 1) is true. */
 bool fault_arm(uint64_t nth, int sys_errno);
 
 /* Refuse TIMES calls of one kind in a row, after SKIP of them. */

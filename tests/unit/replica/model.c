@@ -395,6 +395,29 @@ void model_spool_merged(struct model *model, const struct model_merge *merge, co
     model_add_to_folder(model, folder, &name);
 }
 
+void model_merge_spool(struct model *model, const char *spool)
+{
+    auto_segment_list struct segment_list list = SEGMENT_LIST_INIT;
+    auto_free char *merged_folder = segment_dir_merged(spool);
+    struct error err;
+
+    CHECK_OK(segment_dir_list_spool(&list, spool, &err));
+    if (list.count < 2)
+        return;
+    struct model_merge merge = {
+        .level = 1,
+        .first = list.entries[0].name.min_txid,
+        .last = model->txid,
+    };
+    model_spool_merged(model, &merge, spool);
+    for (size_t i = 0; i < list.count; i++) {
+        const struct segment_entry *entry = &list.entries[i];
+        if (entry->is_merged || entry->name.max_txid != model->txid)
+            CHECK_OK(
+                segment_dir_remove(entry->is_merged ? merged_folder : spool, &entry->name, &err));
+    }
+}
+
 void model_remove_logs(struct model *model, uint64_t first, uint64_t last)
 {
     auto_free char *part = text_format("/%08" PRIx32 "/0/", model->timeline);

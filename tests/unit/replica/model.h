@@ -101,6 +101,9 @@ void model_merge_encode(struct model *model, const struct model_merge *merge); /
 void model_store_merged(struct model *model, const struct model_merge *merge);
 void model_spool_merged(struct model *model, const struct model_merge *merge, const char *spool);
 
+/* As capture does: what waits becomes one merged segment, and all of it but the newest log goes. */
+void model_merge_spool(struct model *model, const char *spool);
+
 /* Take the stored log segments of the timeline away that lie within FIRST to LAST. */
 void model_remove_logs(struct model *model, uint64_t first, uint64_t last);
 

@@ -37,8 +37,12 @@ static void a_restore_fails_whole_and_heals(void **state)
 
     for (size_t i = 0; i < array_count(sys_errnos); i++) {
         struct model *model = model_new(201, 512);
+        struct model_merge merge = { .level = 1, .first = 2, .last = 4 };
         model_snapshot(model);
         model_run(model, 4, false);
+        model_store_merged(model, &merge);
+        if (i % 2 == 0)
+            model_remove_logs(model, merge.first, merge.last);
         auto_free char *output = model_path(model, "out/restored.db");
         unsigned failure_count = 0;
         for (uint64_t nth = 1; fault_arm(nth, sys_errnos[i]); nth++) {
@@ -81,9 +85,11 @@ static void an_upload_fails_and_continues(void **state)
         unsigned failure_count = 0;
         bool is_again = true;
         for (uint64_t nth = 1; is_again; nth++) {
-            for (unsigned k = 0; k < 2; k++) {
+            for (unsigned k = 0; k < 4; k++) {
                 model_commit(model);
                 model_spool_segment(model, spool);
+                if (k == 1 && nth % 2 == 0)
+                    model_merge_spool(model, spool);
             }
             struct upload_report report;
             is_again = fault_arm(nth, sys_errnos[i]);
@@ -126,6 +132,9 @@ static void looking_fails_without_a_wrong_answer(void **state)
 
     model_snapshot(model);
     model_run(model, 8, false);
+    struct model_merge merge = { .level = 1, .first = 3, .last = 7 };
+    model_store_merged(model, &merge);
+    model_remove_logs(model, 4, 6);
     for (size_t i = 0; i < array_count(sys_errnos); i++) {
         for (uint64_t nth = 1; fault_arm(nth, sys_errnos[i]); nth++) {
             struct error err;

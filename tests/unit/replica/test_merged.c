@@ -3,6 +3,8 @@
  */
 #include "model.h"
 
+#include "harness/fault.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -221,8 +223,10 @@ static void check_everything(struct model *model)
     for (uint64_t txid = 1; txid <= model->txid; txid++) {
         struct restore_target target = at_txid(txid);
         if (points[txid]) {
-            model_check_restore(model, &target, txid);
-            if (txid % 5 == 0)
+            /* By files, or by indexes alone. */
+            if (txid % 2 == 0)
+                model_check_restore(model, &target, txid);
+            else
                 check_digests(model, txid);
         } else {
             auto_restore_plan struct restore_plan plan = RESTORE_PLAN_INIT;
@@ -247,7 +251,7 @@ static void every_point_of_random_histories_restores(void **state)
     uint64_t seed = seed_text != NULL ? strtoull(seed_text, NULL, 10) : 300;
     (void)state;
 
-    for (unsigned round = 0; round < 9; round++) {
+    for (unsigned round = 0; round < 24; round++) {
         struct model *model = model_new(seed + round, 512);
         model_snapshot(model);
         model_run(model, 60, round % 3 != 0);
@@ -580,5 +584,6 @@ int main(void)
         cmocka_unit_test(a_merged_segment_of_another_history_is_found),
         cmocka_unit_test(a_point_within_is_not_there_and_its_neighbours_are_named),
     };
+    fault_skip_syncs();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
