@@ -44,6 +44,7 @@ rc unpack(struct inflater *inflater, unsigned encoding, struct bytes stored, voi
     (void)inflater;
     if (encoding != ENCODING_STORED || stored.size != raw_size)
         FAIL(err, RC_CORRUPT, "not stored");
-    memcpy(out, stored.data, raw_size);
+    if (raw_size > 0)
+        memcpy(out, stored.data, raw_size);
     return RC_OK;
 }

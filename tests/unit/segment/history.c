@@ -24,6 +24,9 @@ void memory_object_release(struct memory_object *object)
 static rc memory_object_write(void *payload, struct bytes bytes, struct error *err)
 {
     struct memory_object *object = payload;
+
+    if (++object->write_count == object->refused_write)
+        FAIL(err, object->refusal, "write %u is refused", object->write_count);
     return buf_append(&object->bytes, bytes, err);
 }
 
@@ -35,7 +38,8 @@ static rc memory_object_read(
     if (offset > object->bytes.size || size > object->bytes.size - offset)
         FAIL(err, RC_CORRUPT, "read behind the object");
     object->read_size += size;
-    object->read_count++;
+    if (++object->read_count == object->refused_read)
+        FAIL(err, object->refusal, "read %u is refused", object->read_count);
     return buf_append(out, bytes_part(buf_bytes(&object->bytes), offset, size), err);
 }
 

@@ -18,6 +18,10 @@ struct memory_object {
     struct buf bytes;
     uint64_t read_size; /* bytes that were asked of the source */
     unsigned read_count;
+    unsigned write_count;
+    unsigned refused_read; /* the read of this number fails, counted from 1; 0: none */
+    unsigned refused_write;
+    rc refusal; /* with this */
 };
 
 #define MEMORY_OBJECT_INIT ((struct memory_object){ .bytes = BUF_INIT(UINT64_C(1) << 32) })

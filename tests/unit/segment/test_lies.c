@@ -14,11 +14,44 @@
 static unsigned accepted;
 static unsigned refused;
 
+static rc see_transaction(
+    void *payload, const struct segment_transaction *transaction, struct error *err)
+{
+    (void)payload;
+    (void)transaction;
+    (void)err;
+    return RC_OK;
+}
+
+static rc see_digest(void *payload, uint32_t pgno, uint64_t digest, struct error *err)
+{
+    (void)payload;
+    (void)pgno;
+    (void)digest;
+    (void)err;
+    return RC_OK;
+}
+
+/* What is said of the segment beside its frames. */
+static rc read_tables(struct memory_object *object, struct error *err)
+{
+    struct segment_reader *reader;
+
+    TRY(segment_reader_open(&reader, memory_object_source(object), err));
+    rc result = segment_reader_each_digest(reader, see_digest, NULL, err);
+    if (result == RC_OK && segment_reader_identity(reader)->kind == SEGMENT_LOG)
+        result = log_reader_each_transaction(reader, see_transaction, NULL, err);
+    segment_reader_free(reader);
+    return result;
+}
+
 static rc read_log(const struct history *before, struct memory_object *object)
 {
     struct error err = { 0 };
     auto_history struct history history = history_copy(before);
-    return history_replay(&history, object, &err);
+    rc replayed = history_replay(&history, object, &err);
+    rc read = read_tables(object, &err);
+    return replayed != RC_OK ? replayed : read;
 }
 
 static rc read_snapshot(const struct history *before, struct memory_object *object)
@@ -26,7 +59,9 @@ static rc read_snapshot(const struct history *before, struct memory_object *obje
     struct error err = { 0 };
     auto_history struct history history = { 0 };
     (void)before;
-    return history_restore(&history, object, &err);
+    rc restored = history_restore(&history, object, &err);
+    rc read = read_tables(object, &err);
+    return restored != RC_OK ? restored : read;
 }
 
 static rc read_merged(const struct history *before, struct memory_object *object)
@@ -41,13 +76,16 @@ typedef rc read_fn(const struct history *before, struct memory_object *object);
 static void check_lies(const struct history *before, struct memory_object *object, read_fn *read)
 {
     static const uint8_t values[] = { 0x00, 0x01, 0x7f, 0x80, 0xff };
+    static const uint8_t steps[] = { 1, 2, 0xfe, 0xff };
 
     accepted = refused = 0;
     assert_int_equal(read(before, object), RC_OK);
     for (size_t place = 0; place < object->bytes.size; place++) {
         uint8_t kept = object->bytes.data[place];
-        for (size_t index = 0; index < array_count(values); index++) {
-            object->bytes.data[place] = values[index];
+        for (size_t index = 0; index < array_count(values) + array_count(steps); index++) {
+            object->bytes.data[place] = index < array_count(values)
+                                            ? values[index]
+                                            : (uint8_t)(kept + steps[index - array_count(values)]);
             rc result = read(before, object);
             assert_true(result == RC_OK || result == RC_CORRUPT || result == RC_UNSUPPORTED ||
                         result == RC_MISMATCH);
