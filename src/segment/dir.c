@@ -115,7 +115,9 @@ static int segment_entry_compare(const void *left, const void *right)
         return a->name.min_txid < b->name.min_txid ? -1 : 1;
     if (a->name.max_txid != b->name.max_txid)
         return a->name.max_txid > b->name.max_txid ? -1 : 1;
-    return (int)b->is_merged - (int)a->is_merged;
+    if (a->is_merged != b->is_merged)
+        return a->is_merged ? -1 : 1;
+    return (a->name.time_ms > b->name.time_ms) - (a->name.time_ms < b->name.time_ms);
 }
 
 static void list_builder_sort(struct list_builder *builder)

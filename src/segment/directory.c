@@ -12,7 +12,7 @@ uint32_t directory_entry_plain_size(const struct directory_entry *entry)
 {
     uint64_t count = 0;
 
-    switch ((enum chunk_kind)entry->kind) {
+    switch ((enum chunk_kind)entry->kind) { /* unreachable: another kind was refused before */
     case CHUNK_FRAMES:
         count = (uint64_t)entry->block_count + entry->transaction_count;
         break;
@@ -60,7 +60,7 @@ static rc directory_entry_check_counts(const struct directory_entry *entry, stru
 {
     bool is_valid = false;
 
-    switch ((enum chunk_kind)entry->kind) {
+    switch ((enum chunk_kind)entry->kind) { /* unreachable: another kind was refused before */
     case CHUNK_FRAMES:
         is_valid = entry->item_count >= 1 && entry->item_count <= CHUNK_RAW_MAX &&
                    (uint64_t)entry->block_count + entry->transaction_count <=

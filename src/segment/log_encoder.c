@@ -97,7 +97,7 @@ static size_t log_encoder_block_size(const struct log_encoder *encoder)
 
 static rc log_encoder_close_block(struct log_encoder *encoder, struct error *err)
 {
-    if (encoder->block_frame_count == 0)
+    if (encoder->block_frame_count == 0) /* unreachable: a frame follows wherever one is closed */
         return RC_OK;
 
     struct packer *packer = &encoder->writer.packer;

@@ -68,7 +68,7 @@ static rc log_reader_move_window(
     uint64_t start = reader->header_is_checked ? offset : 0;
     uint64_t rest = reader->trailer.layout.index_offset - start;
     uint64_t wanted = offset - start + size;
-    if (wanted < LOG_WINDOW_SIZE)
+    if (wanted < LOG_WINDOW_SIZE) /* unreachable: no block is as large as that */
         wanted = rest < LOG_WINDOW_SIZE ? rest : LOG_WINDOW_SIZE;
 
     buf_clear(&log->window);
@@ -88,7 +88,8 @@ static rc log_reader_get(
         return segment_reader_get(reader, offset, size, NULL, ret, err);
 
     uint64_t window_end = log->window_offset + log->window.size;
-    if (offset < log->window_offset || offset + size > window_end)
+    if (offset < log->window_offset || /* unreachable: blocks are read in order */
+        offset + size > window_end)
         TRY(log_reader_move_window(log, offset, size, err));
     *ret = bytes_part(buf_bytes(&log->window), (size_t)(offset - log->window_offset), size);
     return RC_OK;
@@ -169,7 +170,7 @@ static rc log_reader_fill_frame(
 {
     uint32_t page_size = log->walk.reader->trailer.identity.page_size;
 
-    switch (code) {
+    switch (code) { /* unreachable: log_chunk_next_frame() gives no other */
     case FRAME_CODE_DIFFERENCE:
         TRY(log_reader_fill_difference(log, frame, page_size, err));
         break;
@@ -222,7 +223,7 @@ rc log_reader_next(struct segment_reader *reader, struct log_event *ret, struct 
 rc log_frame_apply(const struct log_frame *frame, uint32_t page_size, struct bytes base,
     uint8_t *out, struct error *err)
 {
-    switch (frame->kind) {
+    switch (frame->kind) { /* unreachable: log_reader_next() makes no other kind */
     case LOG_FRAME_WHOLE:
         assert(frame->literals.size == page_size);
         memcpy(out, frame->literals.data, page_size);
@@ -238,7 +239,7 @@ rc log_frame_apply(const struct log_frame *frame, uint32_t page_size, struct byt
             frame->pgno);
         return RC_OK;
     }
-    assert(false); /* log_reader_next() makes no other kind */
+    assert(false);
     return RC_CORRUPT;
 }
 

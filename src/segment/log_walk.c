@@ -120,10 +120,12 @@ static rc log_walk_end(const struct log_walk *walk, struct error *err)
     const struct segment_summary *summary = &walk->reader->trailer.summary;
     const struct segment_transaction *last = &walk->transaction;
 
-    if (walk->has_transaction || walk->frame_count != 0)
+    assert(!walk->has_transaction); /* its frames were looked for before the end was */
+    if (walk->frame_count != 0)
         FAIL(err, RC_CORRUPT, "segment ends within a transaction");
-    if (last->txid != summary->max_txid || last->digest != summary->digest ||
-        last->page_count != summary->page_count || last->time_ms != summary->last_time_ms)
+    if (last->txid != summary->max_txid || /* unreachable: the directory's sum was checked */
+        last->digest != summary->digest || last->page_count != summary->page_count ||
+        last->time_ms != summary->last_time_ms)
         FAIL(err, RC_CORRUPT, "last transaction is not what the trailer says");
     FAIL(err, RC_NOT_FOUND, "segment has no more frames");
 }

@@ -85,7 +85,8 @@ rc segment_reader_compare_header(
     const struct segment_layout *layout = &reader->trailer.layout;
 
     TRY(segment_header_decode(&header, start, err));
-    if (header.size != layout->header_size || header.checksum != layout->header_checksum ||
+    if (header.size != layout->header_size || /* unreachable: the layout's sums were checked */
+        header.checksum != layout->header_checksum ||
         !segment_identity_equal(&header.identity, &reader->trailer.identity))
         FAIL(err, RC_CORRUPT, "header and trailer are not of the same segment");
     reader->header_is_checked = true;

@@ -2,11 +2,14 @@
 #include "segment/dir.h"
 
 #include "base/alloc.h"
+#include "base/text.h"
 #include "harness/check.h"
 #include "harness/scratch.h"
 #include "history.h"
 
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static void add_segment(const char *folder, uint64_t min_txid, uint64_t max_txid, const char *text)
 {
@@ -151,6 +154,100 @@ static void foreign_names_are_corrupt(void **state)
     assert_non_null(strstr(err.text, "notes.txt"));
 }
 
+/* In either folder, and what stands where a segment would. */
+static void foreign_folders_are_corrupt(void **state)
+{
+    (void)state;
+    static const char *const places[] = { "spool/notes", "spool/1/notes", "spool/1/1" };
+
+    for (size_t index = 0; index < array_count(places); index++) {
+        struct error err = { 0 };
+        auto_scratch struct scratch scratch = scratch_new();
+        auto_free char *folder = scratch_path(&scratch, "spool");
+        auto_free char *foreign = scratch_path(&scratch, places[index]);
+        auto_segment_list struct segment_list list = SEGMENT_LIST_INIT;
+
+        CHECK_OK(segment_dir_prepare(folder, &err));
+        assert_int_equal(mkdir(foreign, 0700), 0);
+        CHECK_RC(segment_dir_list_spool(&list, folder, &err), RC_CORRUPT);
+        CHECK_SAYS(err, "is a folder among segments");
+    }
+}
+
+static void a_file_where_the_folder_belongs_is_refused(void **state)
+{
+    (void)state;
+    struct error err = { 0 };
+    auto_scratch struct scratch scratch = scratch_new();
+
+    scratch_write(&scratch, "1", bytes_of_text("?"));
+    assert_true(segment_dir_prepare(scratch.folder, &err) != RC_OK);
+    CHECK_SAYS(err, "1");
+}
+
+/* A segment whose file is gone when it is looked at was removed meanwhile; else it is an error. */
+static void what_cannot_be_looked_at_is_told_from_what_is_gone(void **state)
+{
+    (void)state;
+    static const char name[] = "0000000000000002-0000000000000003-0000000001000.seg";
+    struct error err = { 0 };
+    auto_scratch struct scratch scratch = scratch_new();
+    auto_free char *link = scratch_path(&scratch, name);
+    auto_segment_list struct segment_list list = SEGMENT_LIST_INIT;
+
+    assert_int_equal(symlink("nowhere", link), 0);
+    CHECK_OK(segment_dir_list(&list, scratch.folder, &err));
+    assert_int_equal(list.count, 0);
+    assert_int_equal(unlink(link), 0);
+    assert_int_equal(symlink(name, link), 0);
+    CHECK_RC(segment_dir_list(&list, scratch.folder, &err), RC_IO);
+    CHECK_SAYS(err, name);
+}
+
+/* Cut after it was opened: no reader may take what is not there for what is. */
+static void a_segment_that_was_cut_is_an_error(void **state)
+{
+    (void)state;
+    struct error err = { 0 };
+    auto_scratch struct scratch scratch = scratch_new();
+    auto_buf struct buf out = BUF_INIT(100);
+    struct segment_name name = { 2, 3, 1000 };
+    struct segment_file file;
+
+    add_segment(scratch.folder, 2, 3, "a segment");
+    CHECK_OK(segment_dir_open(&file, scratch.folder, &name, &err));
+    auto_free char *path =
+        scratch_path(&scratch, "0000000000000002-0000000000000003-0000000001000.seg");
+    assert_int_equal(truncate(path, 3), 0);
+    CHECK_RC(file.source.read(file.source.payload, 0, 9, &out, &err), RC_CORRUPT);
+    assert_int_equal(out.size, 0);
+    segment_dir_close(&file);
+    segment_dir_close(&file); /* harmless */
+}
+
+/* The same range twice, from two times: the list is in order all the same. */
+static void segments_of_one_range_are_all_listed(void **state)
+{
+    (void)state;
+    struct error err = { 0 };
+    auto_scratch struct scratch scratch = scratch_new();
+    auto_free char *folder = scratch_path(&scratch, "spool");
+    auto_free char *merged = segment_dir_merged(folder);
+    auto_segment_list struct segment_list list = SEGMENT_LIST_INIT;
+
+    CHECK_OK(segment_dir_prepare(folder, &err));
+    for (unsigned time = 1; time <= 3; time++) {
+        auto_free char *name = text_format("1/%016x-%016x-%013u.seg", 2u, 9u, time);
+        scratch_write(&(struct scratch){ .folder = folder }, name, bytes_of_text("segment"));
+    }
+    for (uint64_t max_txid = 3; max_txid <= 8; max_txid++)
+        add_segment(max_txid % 2 == 0 ? folder : merged, 2, max_txid, "segment");
+    CHECK_OK(segment_dir_list_spool(&list, folder, &err));
+    assert_int_equal(list.count, 9);
+    for (size_t index = 1; index < list.count; index++)
+        assert_true(list.entries[index].name.max_txid <= list.entries[index - 1].name.max_txid);
+}
+
 static void a_written_segment_opens_and_is_removed(void **state)
 {
     (void)state;
@@ -190,6 +287,11 @@ int main(void)
         cmocka_unit_test(a_merged_segment_may_cover_exactly_one),
         cmocka_unit_test(a_spool_without_a_merged_folder_lists),
         cmocka_unit_test(foreign_names_are_corrupt),
+        cmocka_unit_test(foreign_folders_are_corrupt),
+        cmocka_unit_test(a_file_where_the_folder_belongs_is_refused),
+        cmocka_unit_test(what_cannot_be_looked_at_is_told_from_what_is_gone),
+        cmocka_unit_test(a_segment_that_was_cut_is_an_error),
+        cmocka_unit_test(segments_of_one_range_are_all_listed),
         cmocka_unit_test(a_written_segment_opens_and_is_removed),
     };
     return cmocka_run_group_tests_name("segment/dir", tests, NULL, NULL);

@@ -6,7 +6,9 @@
 #include "harness/check.h"
 #include "harness/scratch.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static void check_spill(size_t piece_size, unsigned piece_count, bool expect_file)
 {
@@ -59,12 +61,38 @@ static void a_missing_folder_is_an_error_only_when_it_is_needed(void **state)
     index_spill_release(&spill);
 }
 
+/* The file is full, or was cut by somebody; or who is to take the bytes does not. */
+static void a_file_that_fails_is_told(void **state)
+{
+    (void)state;
+    struct error err = { 0 };
+    auto_scratch struct scratch scratch = scratch_new();
+    auto_memory_object struct memory_object drained = MEMORY_OBJECT_INIT;
+    auto_free uint8_t *piece = mem_new(INDEX_SPILL_MEMORY_MAX);
+    struct bytes bytes = bytes_of(piece, INDEX_SPILL_MEMORY_MAX);
+    struct index_spill spill;
+
+    index_spill_init(&spill, scratch.folder);
+    CHECK_OK(index_spill_add(&spill, bytes, &err));
+    drained.refused_write = 1;
+    drained.refusal = RC_NET;
+    CHECK_RC(index_spill_drain(&spill, memory_object_sink(&drained), &err), RC_NET);
+    assert_int_equal(ftruncate(spill.fd, 10), 0);
+    CHECK_RC(index_spill_drain(&spill, memory_object_sink(&drained), &err), RC_CORRUPT);
+    auto_fd int full = open("/dev/full", O_RDWR | O_CLOEXEC);
+    assert_true(dup2(full, spill.fd) >= 0);
+    CHECK_RC(index_spill_add(&spill, bytes, &err), RC_NO_SPACE);
+    CHECK_SAYS(err, scratch.folder);
+    index_spill_release(&spill);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(little_stays_in_memory),
         cmocka_unit_test(much_goes_to_a_file_without_a_name),
         cmocka_unit_test(a_missing_folder_is_an_error_only_when_it_is_needed),
+        cmocka_unit_test(a_file_that_fails_is_told),
     };
     return cmocka_run_group_tests_name("segment/index_spill", tests, NULL, NULL);
 }
