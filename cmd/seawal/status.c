@@ -47,11 +47,13 @@ struct status_facts {
     bool database_exists;
     struct database_look look;
     rc local_code; /* RC_NOT_FOUND: no state folder */
+    rc room_code;  /* RC_NO_SPACE: there is none for what is to be captured */
     struct capture_peek peek;
     uint64_t durable_txid; /* what the daemon wrote down last; 0: nothing */
     rc replica_code;       /* RC_NOT_FOUND: nothing there; RC_CANCELLED: not asked */
     struct replica_info replica;
     struct error err; /* of the worse of the two */
+    struct error room_err;
 };
 
 /* What is said about it. */
@@ -126,6 +128,10 @@ static void status_look_locally(struct status_facts *facts)
         facts->local_code = RC_NOT_FOUND;
     else
         facts->local_code = capture_peek(&facts->peek, state_dir, facts->db->path, &facts->err);
+    facts->room_code = RC_OK;
+    if (facts->local_code == RC_OK && facts->peek.log != CAPTURE_PEEK_CAPTURED)
+        facts->room_code =
+            capture_check_room(state_dir, facts->db->path, facts->durable_txid, &facts->room_err);
 }
 
 static void status_ask_replica(struct status_facts *facts, struct cancel *cancel)
@@ -159,6 +165,17 @@ static bool status_is_pending(const struct status_facts *facts, const struct seg
     return stored->timeline < facts->peek.position.timeline || entry->name.max_txid > stored->txid;
 }
 
+/* Of a merged segment only the newest commit's time is known: the oldest followed what is stored.
+ */
+static int64_t status_oldest_ms(const struct status_facts *facts, const struct segment_entry *entry)
+{
+    const struct replica_position *stored = &facts->replica.position;
+
+    if (entry->is_merged && facts->replica_code == RC_OK && stored->txid > 0)
+        return stored->time_ms;
+    return entry->name.time_ms;
+}
+
 /* Segments that wait, and since when the oldest does; OUTPUT_UNKNOWN_MS when none does. */
 static int64_t status_count_spool(struct status_row *row, const struct status_facts *facts)
 {
@@ -167,10 +184,10 @@ static int64_t status_count_spool(struct status_row *row, const struct status_fa
     for (size_t index = 0; index < facts->peek.spool.count; index++) {
         const struct segment_entry *entry = &facts->peek.spool.entries[index];
 
-        if (!status_is_pending(facts, entry))
+        if (entry->is_covered || !status_is_pending(facts, entry))
             continue;
         if (oldest_ms == OUTPUT_UNKNOWN_MS)
-            oldest_ms = entry->name.time_ms;
+            oldest_ms = status_oldest_ms(facts, entry);
         row->spool_count++;
         row->spool_size += entry->size;
     }
@@ -201,6 +218,8 @@ static const char *status_word(const struct status_facts *facts, const struct st
         return "not initialized";
     if (facts->local_code != RC_OK)
         return "state damaged";
+    if (facts->room_code == RC_NO_SPACE)
+        return "disk full";
     if (facts->replica_code == RC_NOT_FOUND ||
         (facts->replica_code == RC_OK && facts->replica.position.txid == 0))
         return "no backup";
@@ -245,6 +264,8 @@ static struct status_row status_judge(const struct status_facts *facts, int64_t 
         row.error = facts->err.text;
     if (facts->local_code != RC_OK && facts->local_code != RC_NOT_FOUND)
         row.error = facts->err.text;
+    if (facts->room_code == RC_NO_SPACE)
+        row.error = facts->room_err.text;
     row.lag_ms = status_lag(facts, status_count_spool(&row, facts), now_ms);
     row.status = status_word(facts, &row);
     status_judge_sqlite(&row, &facts->look);
@@ -261,7 +282,8 @@ static enum exit_code status_exit_code(const struct status_facts *facts,
         return EXIT_DAMAGED;
     if (facts->replica_code != RC_OK && facts->replica_code != RC_CANCELLED)
         return exit_code_of(facts->replica_code, &facts->err, EXIT_WHILE_ASKING);
-    if (!facts->database_exists || facts->local_code == RC_NOT_FOUND)
+    if (!facts->database_exists || facts->local_code == RC_NOT_FOUND ||
+        facts->room_code == RC_NO_SPACE)
         return EXIT_FAILED;
     if (facts->replica_code == RC_OK && facts->replica.position.txid == 0)
         return EXIT_NOT_THERE;
@@ -420,8 +442,8 @@ const struct command command_status = {
         "captured transaction, the last one in the replica, what waits in the spool, and the\n"
         "lag: the age of the oldest commit that is known to be missing from the replica.\n"
         "\n"
-        "Exit codes: 1 a lag beyond -max-lag, or a database that was never replicated; 3 no\n"
-        "backup; 4 a replica that could not be asked; 5 damage.\n",
+        "Exit codes: 1 a lag beyond -max-lag, a full disk, or a database that was never\n"
+        "replicated; 3 no backup; 4 a replica that could not be asked; 5 damage.\n",
     .flags = status_flag_specs,
     .flags_size = sizeof(struct status_flags),
     .flag_defaults = &status_defaults,

@@ -57,6 +57,9 @@ must_use rc fs_read_file(struct buf *out, const char *path, struct error *err);
 typedef rc fs_each_fn(void *payload, const char *name, bool is_folder, struct error *err);
 must_use rc fs_each(const char *folder, fs_each_fn *each, void *payload, struct error *err);
 
+/* How many more files the file system of PATH can have; UINT64_MAX where it does not count them. */
+must_use rc fs_file_room(uint64_t *ret, const char *path, struct error *err);
+
 /* Free bytes for us, and the total, of the file system that holds PATH. */
 must_use rc fs_space(uint64_t *ret_free, uint64_t *ret_total, const char *path, struct error *err);
 

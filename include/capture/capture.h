@@ -225,10 +225,18 @@ must_use rc capture_merge(struct capture *capture, uint64_t stored_txid, int64_t
     struct capture_merge_report *ret, struct error *err);
 
 /*
- * After RC_NO_SPACE: whether holding the log back takes from the application what it needs itself
- * (capture/spool_priv.h). Then close the capture; once there is room, a resync brings what changed.
+ * After RC_NO_SPACE: gives the log up where holding it takes from the application what it needs
+ * itself (capture/spool_priv.h), and says whether it did: state FAILED then, close. The log is left
+ * so that the next commit can begin it again. Once there is room, a resync brings what changed.
  */
-bool capture_let_go_is_due(const struct capture *capture);
+bool capture_let_go(struct capture *capture);
+
+/*
+ * Whether there is room for a capture of DATABASE_PATH with STATE_DIR, without opening anything:
+ * RC_NO_SPACE says where there is none, RC_NOT_FOUND that there is no such state folder.
+ */
+must_use rc capture_check_room(
+    const char *state_dir, const char *database_path, uint64_t stored_txid, struct error *err);
 
 /*
  * A snapshot, page by page, as of the positions at the moments of reading.

@@ -20,7 +20,7 @@ enum capture_peek_log {
 
 struct capture_peek {
     struct capture_position position; /* txid 0: none */
-    struct segment_list spool;        /* the newest is kept also when it is uploaded */
+    struct segment_list spool; /* of both levels; the newest is kept also when it is uploaded */
     enum capture_peek_log log;
 };
 #define CAPTURE_PEEK_INIT ((struct capture_peek){ 0 })

@@ -60,6 +60,7 @@ struct db_config {
     uint64_t
         min_checkpoint_page_count; /* frames in the log from which a reset is tried; 1 and up */
     uint64_t truncate_size;        /* log file bytes from which it is cut */
+    uint64_t spool_size;           /* bytes that may wait for the store before they are merged */
     int64_t write_lock_budget_ms;  /* how long we may hold the write lock; 1 and up */
     bool convert_to_wal;           /* a database in another journal mode may be switched */
     bool restore_if_db_not_exists; /* before replication begins */

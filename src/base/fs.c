@@ -298,3 +298,13 @@ rc fs_space(uint64_t *ret_free, uint64_t *ret_total, const char *path, struct er
     *ret_total = (uint64_t)status.f_blocks * status.f_frsize;
     return RC_OK;
 }
+
+rc fs_file_room(uint64_t *ret, const char *path, struct error *err)
+{
+    struct statvfs status;
+
+    if (FS_UNINTERRUPTED(statvfs(path, &status)) != 0)
+        FAIL_SYS(err, "room of the file system of '%s'", path);
+    *ret = status.f_files > 0 ? (uint64_t)status.f_favail : UINT64_MAX;
+    return RC_OK;
+}

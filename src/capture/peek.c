@@ -98,6 +98,15 @@ static enum capture_peek_log peek_log(const struct position_file *found, const c
     return peek_log_file(&found->place, found->position.page_size, log_path);
 }
 
+static const struct segment_name *peek_newest(const struct segment_list *spool)
+{
+    for (size_t index = spool->count; index > 0; index--) {
+        if (!spool->entries[index - 1].is_merged)
+            return &spool->entries[index - 1].name;
+    }
+    return NULL;
+}
+
 /* The newest segment may be replaced by a newer one, and removed, between the listing and the look.
  */
 static rc peek_position(struct position_file *found, struct segment_list *spool,
@@ -113,11 +122,9 @@ static rc peek_position(struct position_file *found, struct segment_list *spool,
         if (result != RC_OK && result != RC_NOT_FOUND)
             return result;
         segment_list_release(spool);
-        TRY(segment_dir_list(spool, folder, err));
-        if (spool->count == 0)
-            return RC_OK;
-        const struct segment_name *newest = &spool->entries[spool->count - 1].name;
-        if (newest->max_txid <= found->position.txid)
+        TRY(segment_dir_list_spool(spool, folder, err));
+        const struct segment_name *newest = peek_newest(spool);
+        if (newest == NULL || newest->max_txid <= found->position.txid)
             return RC_OK;
         result = position_from_segment(&found->position, &found->place, folder, newest, err);
     }

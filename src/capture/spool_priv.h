@@ -26,7 +26,7 @@
  *
  *   the log   While nothing can be added the log grows, since the pin stands. When it is larger
  *             than size_max, or half of the reserve is gone on its file system, holding it costs
- * the application its disk: capture_let_go_is_due() says so, the caller closes the capture, and
+ * the application its disk: capture_let_go() gives it up, the caller closes the capture, and
  * opens it again when there is room. A resync by digest then brings every page.
  */
 #ifndef SEAWAL_CAPTURE_SPOOL_PRIV_H
@@ -44,7 +44,8 @@ struct spool_merge;
 enum {
     SPOOL_RESERVE_PERCENT = 5,
     SPOOL_TRANSIT_SIZE_MAX = 16 << 20,
-    SPOOL_BLOCK_SIZE = 4096, /* what a file takes on disk is a multiple of this */
+    SPOOL_LOOK_SIZE = 256 << 10, /* how much is written between two looks at the room */
+    SPOOL_BLOCK_SIZE = 4096,     /* what a file takes on disk is a multiple of this */
 };
 
 struct spool {

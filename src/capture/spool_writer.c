@@ -150,10 +150,24 @@ rc spool_writer_end_transaction(struct spool_writer *writer, uint32_t page_count
     return RC_OK;
 }
 
-bool spool_writer_is_full(const struct spool_writer *writer)
+/* Cut where the reserve begins: whether more may be added is asked at the next segment's begin. */
+static bool spool_writer_is_short(struct spool_writer *writer, uint64_t size)
 {
-    return log_encoder_size(writer->encoder) >= writer->capture->segment_size ||
-           log_encoder_transaction_count(writer->encoder) >= SEGMENT_TRANSACTION_COUNT_MAX;
+    uint64_t room = 1;
+
+    if (size < writer->looked_size + SPOOL_LOOK_SIZE)
+        return false;
+    writer->looked_size = size;
+    return spool_room(writer->capture, &room, NULL) == RC_OK && room == 0;
+}
+
+bool spool_writer_is_full(struct spool_writer *writer)
+{
+    uint64_t size = log_encoder_size(writer->encoder);
+
+    return size >= writer->capture->segment_size ||
+           log_encoder_transaction_count(writer->encoder) >= SEGMENT_TRANSACTION_COUNT_MAX ||
+           spool_writer_is_short(writer, size);
 }
 
 static uint64_t spool_writer_digest_of(void *payload, uint32_t pgno)

@@ -33,6 +33,7 @@ struct spool_writer {
     uint64_t frame_count;
     uint32_t pgno_max;
     uint64_t transaction_count; /* whole ones */
+    uint64_t looked_size;       /* of the segment when room was last looked at */
 
     /* From seal on. */
     char *folder; /* owned */
@@ -57,8 +58,8 @@ must_use rc spool_writer_add_frame(struct spool_writer *writer, uint32_t pgno, s
 must_use rc spool_writer_end_transaction(struct spool_writer *writer, uint32_t page_count,
     const struct log_place *place, uint32_t flags, struct error *err);
 
-/* Large enough to be cut here. */
-bool spool_writer_is_full(const struct spool_writer *writer);
+/* Large enough to be cut here, or as large as the room that is left allows. */
+bool spool_writer_is_full(struct spool_writer *writer);
 
 must_use rc spool_writer_commit(struct spool_writer *writer, struct error *err);
 

@@ -33,7 +33,7 @@ rc state_open(struct state *state, const char *database_path, const char *folder
         state->folder = text_copy(folder);
     else
         TRY(state_default_folder(&state->folder, database_path, err));
-    state->spool = path_join(state->folder, "spool");
+    state->spool = path_join(state->folder, STATE_SPOOL_NAME);
     state->position_path = path_join(state->folder, "position");
     auto_free char *lock_path = path_join(state->folder, "lock");
 

@@ -28,6 +28,8 @@
 
 #include <stdbool.h>
 
+#define STATE_SPOOL_NAME "spool"
+
 struct state {
     char *folder;
     char *spool;

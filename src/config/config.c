@@ -305,6 +305,18 @@ static char *state_dir_below(const char *root, const char *db_path)
     return buf_take_text(&name);
 }
 
+/*
+ * Ten logs: where there is room for the log that the operator allows, there is room for some of
+ * them, and at 64 MiB it is hours of a busy application's transactions, none of them merged.
+ */
+static uint64_t spool_size_default(uint64_t truncate_size)
+{
+    enum { SPOOL_SIZE_FACTOR = 10 };
+
+    return truncate_size < UINT64_MAX / SPOOL_SIZE_FACTOR ? truncate_size * SPOOL_SIZE_FACTOR
+                                                          : UINT64_MAX;
+}
+
 static rc db_draft_complete(struct db_draft *draft, struct error *err)
 {
     if (draft->db.path == NULL)
@@ -315,6 +327,8 @@ static rc db_draft_complete(struct db_draft *draft, struct error *err)
         FAIL(err, RC_USAGE, "access-key-id without secret-access-key");
     if (draft->db.replica.access_key_id == NULL && draft->db.replica.secret_access_key != NULL)
         FAIL(err, RC_USAGE, "secret-access-key without access-key-id");
+    if (draft->db.spool_size == 0)
+        draft->db.spool_size = spool_size_default(draft->db.truncate_size);
     return replica_url_complete(draft, err);
 }
 

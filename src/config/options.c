@@ -103,6 +103,8 @@ static const struct option_spec shared_options[] = {
         "pages in the log from which a checkpoint is worth it"),
     LIMITED(OPTION_SIZE, "truncate-size", struct db_draft, db.truncate_size, "64MiB", 65536, 0,
         "size of the log file from which it is cut after a checkpoint"),
+    LIMITED(OPTION_SIZE, "spool-size", struct db_draft, db.spool_size, NULL, 65536, 0,
+        "bytes that may wait for the store before they are merged; default 10 x truncate-size"),
     LIMITED(OPTION_DURATION, "write-lock-budget", struct db_draft, db.write_lock_budget_ms, "20ms",
         1, 10000, "how long a checkpoint may hold the database's write lock"),
     ROW(OPTION_BOOL, "convert-to-wal", struct db_draft, db.convert_to_wal, "false",

@@ -55,6 +55,8 @@ static void entry_notified(void *payload, enum watch_event event)
         hold_back = false;
         due_ms = 0;
     }
+    if (due_ms < entry->room_look_ms)
+        due_ms = entry->room_look_ms; /* however fast the application writes */
     entry->log_written = true;
     if (entry->uncaptured_since_ms == 0)
         entry->uncaptured_since_ms = clock_monotonic_ms();
@@ -102,6 +104,7 @@ rc entry_new(struct entry **ret, struct entry_context *context, const struct db_
     entry_job_init(&entry->capture_job, entry, context->capture_pool, entry_capture_run);
     entry_job_init(&entry->upload_job, entry, context->upload_pool, entry_upload_run);
     entry_job_init(&entry->snapshot_job, entry, context->snapshot_pool, entry_snapshot_run);
+    metrics_set(&entry->metrics, METRIC_SPOOL_CAP, (int64_t)config->spool_size);
     trouble_init(&entry->open_trouble, "open", &entry->metrics, METRIC_FAILING_OPEN);
     trouble_init(&entry->capture_trouble, "capture", &entry->metrics, METRIC_FAILING_CAPTURE);
     trouble_init(&entry->upload_trouble, "upload", &entry->metrics, METRIC_FAILING_UPLOAD);

@@ -16,7 +16,9 @@ enum {
     ENTRY_LOG_GROWTH_FACTOR = 4,  /* the log may grow to this many times the checkpoint threshold */
     ENTRY_ROUND_MS_MIN = 10,
     ENTRY_BUSY_RETRY_MS = 20,
-    ENTRY_ROOM_RETRY_MS = 1000, /* disk full */
+    ENTRY_LOOK_FIRST_MS = 5,
+    ENTRY_LOOK_MAX_MS = 10 * 1000,
+    ENTRY_MERGE_PAUSE_MS = 10, /* between two slices of a merge: half of a core at most */
     ENTRY_POISON_RETRY_MS = 50,
     ENTRY_POISON_TELL_MS = 60 * 1000,
     ENTRY_REOPEN_FIRST_MS = 250,
@@ -24,11 +26,14 @@ enum {
 };
 
 struct entry_round {
+    bool was_written; /* the log, since the round before */
     int64_t began_ms; /* monotonic */
     int64_t began_ns; /* monotonic */
     struct capture_sync_report sync;
     struct capture_maintain_report maintain;
     uint64_t txid; /* captured at its end */
+    struct entry_merge merge;
+    bool let_go; /* it failed for want of room, and the log must not be held any longer */
 };
 
 static rc entry_round_run(
@@ -121,6 +126,23 @@ static bool entry_round_leaves_reset(const struct entry *entry, const struct ent
            round->sync.log_frame_count >= entry->config->min_checkpoint_page_count;
 }
 
+/*
+ * A commit ends in shared memory, which tells nobody: the last write to the log may have woken us
+ * before it, by as long as a sync of the disk takes. So after a write without a commit one looks
+ * again, ever more rarely; a transaction that was rolled back costs a handful of looks.
+ */
+static void entry_round_expect(struct entry *entry, const struct entry_round *round)
+{
+    if (round->sync.transaction_count > 0)
+        entry->look_ms = 0;
+    else if (round->was_written)
+        entry->look_ms = ENTRY_LOOK_FIRST_MS;
+    else if (entry->look_ms < ENTRY_LOOK_MAX_MS)
+        entry->look_ms *= 2;
+    else
+        entry->look_ms = 0;
+}
+
 /* When to look again although nobody woke us. */
 static int64_t entry_round_next_ms(
     const struct entry *entry, const struct entry_round *round, bool armed)
@@ -138,6 +160,10 @@ static int64_t entry_round_next_ms(
     if (round->maintain.reset_tried && !round->maintain.reset_done &&
         !round->maintain.reader_in_the_way)
         next_ms = smaller_ms(next_ms, ENTRY_RESET_RETRY_MS);
+    if (entry->look_ms > 0)
+        next_ms = smaller_ms(next_ms, entry->look_ms);
+    if (round->merge.report.in_progress)
+        next_ms = smaller_ms(next_ms, ENTRY_MERGE_PAUSE_MS);
     if (!armed)
         next_ms = smaller_ms(next_ms, poll_ms > 0 ? poll_ms : ENTRY_BUSY_RETRY_MS);
     return next_ms;
@@ -148,6 +174,7 @@ static void entry_capture_done(struct entry *entry, const struct entry_round *ro
     int64_t now_ms = clock_monotonic_ms();
 
     trouble_clear(&entry->capture_trouble, entry->config->path);
+    entry_round_expect(entry, round);
     pthread_mutex_lock(&entry->mu);
     int64_t elapsed_ms = now_ms - entry->last_sync_ms;
     entry->last_sync_ms = now_ms;
@@ -161,6 +188,7 @@ static void entry_capture_done(struct entry *entry, const struct entry_round *ro
     entry->reset_pending = entry_round_leaves_reset(entry, round);
     entry_round_log(entry, round);
     entry_round_log_poison(entry, round);
+    entry_spool_tell(entry, &round->merge);
     entry_measure_round(
         entry, &round->sync, &round->maintain, clock_monotonic_ns() - round->began_ns);
     if (round->sync.segment_count > 0)
@@ -174,7 +202,7 @@ static void entry_capture_done(struct entry *entry, const struct entry_round *ro
  * Busy and a full disk leave the capture and its pin as they are; whatever else happened is
  * answered by opening again, where continuity is proved or the difference found by digest.
  */
-static void entry_capture_failed(struct entry *entry, const struct error *err)
+static void entry_capture_failed(struct entry *entry, const struct error *err, bool let_go)
 {
     int64_t now_ms = clock_monotonic_ms();
 
@@ -189,9 +217,7 @@ static void entry_capture_failed(struct entry *entry, const struct error *err)
     }
     metrics_add(&entry->metrics, METRIC_SYNC_ERRORS, 1);
     if (err->code == RC_NO_SPACE) {
-        metrics_set(&entry->metrics, METRIC_DISK_FULL, 1);
-        trouble_note(&entry->capture_trouble, entry->config->path, err, ENTRY_ROOM_RETRY_MS);
-        scheduler_at(entry->context->scheduler, &entry->capture_job, now_ms + ENTRY_ROOM_RETRY_MS);
+        entry_spool_no_room(entry, err, let_go);
         return;
     }
 
@@ -211,6 +237,7 @@ void entry_capture_run(void *payload)
     struct error err = { 0 };
 
     pthread_mutex_lock(&entry->mu);
+    round.was_written = entry->log_written;
     entry->log_written = false;
     pthread_mutex_unlock(&entry->mu);
 
@@ -221,10 +248,11 @@ void entry_capture_run(void *payload)
     }
     bool armed = watch_log_arm(entry->context->watch, &entry->target);
     rc captured = entry_round_run(entry, entry->capture, &round, &err);
+    round.let_go = captured == RC_NO_SPACE && capture_let_go(entry->capture);
     pthread_mutex_unlock(&entry->capture_mu);
 
     if (captured == RC_OK)
         entry_capture_done(entry, &round, armed);
     else
-        entry_capture_failed(entry, &err);
+        entry_capture_failed(entry, &err, round.let_go);
 }

@@ -31,6 +31,7 @@ static rc entry_capture_open(struct entry *entry, struct capture **ret, struct e
         .convert_to_wal = config->convert_to_wal,
         .checkpoint_page_count = (uint32_t)config->min_checkpoint_page_count,
         .truncate_size = config->truncate_size,
+        .spool_size = config->spool_size,
         .write_lock_budget_ms = config->write_lock_budget_ms,
         .write_lock_holds = &entry->metrics.histograms[METRIC_WRITE_LOCK_HOLDS],
     };
@@ -231,6 +232,43 @@ static rc entry_open_capture(struct entry *entry, struct capture *capture, struc
     return RC_IO;
 }
 
+static void entry_note_folders(struct entry *entry, const struct capture *capture)
+{
+    free(entry->state_dir);
+    free(entry->spool_dir);
+    entry->state_dir = text_copy(capture_state_dir(capture));
+    entry->spool_dir = text_copy(capture_spool_dir(capture));
+}
+
+/*
+ * There is a position, and no room for what follows it: what is in the spool may be what fills the
+ * disk, so it is uploaded meanwhile.
+ */
+static void entry_note_no_room(struct entry *entry, const struct capture *capture)
+{
+    entry_note_folders(entry, capture);
+    pthread_mutex_lock(&entry->mu);
+    entry->captured = *capture_position(capture);
+    entry->no_room = true;
+    entry->attached = false;
+    pthread_mutex_unlock(&entry->mu);
+    scheduler_at(entry->context->scheduler, &entry->upload_job, 0);
+}
+
+/* Without room an opening would read the whole database in vain. */
+static rc entry_await_room(struct entry *entry, struct error *err)
+{
+    pthread_mutex_lock(&entry->mu);
+    bool no_room = entry->no_room;
+    uint64_t stored_txid = entry->durable.txid;
+    pthread_mutex_unlock(&entry->mu);
+
+    if (!no_room || entry->state_dir == NULL)
+        return RC_OK;
+    rc checked = capture_check_room(entry->state_dir, entry->config->path, stored_txid, err);
+    return checked == RC_NO_SPACE ? checked : RC_OK;
+}
+
 /*
  * *RET_REFUSED: database and replica do not belong together, which only an operator can mend. A
  * file that is not what it should be (not in WAL mode yet, say) is not a refusal: the application
@@ -240,18 +278,18 @@ static rc entry_open(struct entry *entry, bool *ret_refused, struct error *err)
 {
     struct capture *capture = NULL;
 
+    TRY(entry_await_room(entry, err));
     TRY(entry_capture_open(entry, &capture, err));
     rc opened = entry_open_capture(entry, capture, err);
     if (opened != RC_OK) {
         *ret_refused = opened == RC_MISMATCH || opened == RC_UNSUPPORTED;
+        if (opened == RC_NO_SPACE && capture_state_kind(capture) == CAPTURE_STATE_POSITION)
+            entry_note_no_room(entry, capture);
         capture_close(capture);
         return opened;
     }
 
-    free(entry->state_dir);
-    free(entry->spool_dir);
-    entry->state_dir = text_copy(capture_state_dir(capture));
-    entry->spool_dir = text_copy(capture_spool_dir(capture));
+    entry_note_folders(entry, capture);
     entry->origin_txid = capture_origin_txid(capture);
     pthread_mutex_lock(&entry->capture_mu);
     assert(entry->capture == NULL);
@@ -264,6 +302,7 @@ static rc entry_open(struct entry *entry, bool *ret_refused, struct error *err)
     entry->attached = false;
     entry->sync_count = 0;
     entry->drain_sync_count = 1;
+    entry->no_room = false;
     entry->refusal = (struct error){ 0 };
     pthread_mutex_unlock(&entry->mu);
     pthread_mutex_unlock(&entry->capture_mu);
@@ -277,7 +316,11 @@ static void entry_open_failed(struct entry *entry, const struct error *err)
 
     pthread_mutex_lock(&entry->mu);
     entry->refusal = *err;
+    if (err->code == RC_NO_SPACE && entry->no_room)
+        wait_ms = ENTRY_ROOM_RETRY_MS;
     pthread_mutex_unlock(&entry->mu);
+    if (err->code == RC_NO_SPACE)
+        metrics_set(&entry->metrics, METRIC_DISK_FULL, 1);
     if (cancel_asked(entry->context->cancel))
         return;
     trouble_note(&entry->open_trouble, entry->config->path, err, wait_ms);

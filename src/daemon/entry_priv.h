@@ -9,6 +9,10 @@
  *                                                                              v
  *    REFUSED     an operator must decide (unrelated database, another writer): no retry
  *
+ * A full disk leaves FOLLOWING as it is, retried every second; only when holding the log would cost
+ * the application its own disk it is let go (capture/spool_priv.h): WAITING with no_room, in which
+ * the spool goes on being uploaded, so that there is room again.
+ *
  * Works: open and upload run in the upload pool since they wait for the network, capture in the
  * capture pool, snapshot in the snapshot pool. capture_mu is held while the capture object is used,
  * never while the network is waited for. Order: replica_mu, capture_mu, mu.
@@ -67,7 +71,9 @@ struct entry {
     struct trouble capture_trouble;  /* capture work only */
     struct trouble upload_trouble;   /* upload work only */
     struct trouble snapshot_trouble; /* snapshot work only */
-    int64_t poison_told_ms;          /* capture work only; monotonic, 0: not told */
+    int64_t look_ms; /* capture work only: something was written and no commit was seen: look again
+                        after so long; 0: nothing is expected */
+    int64_t poison_told_ms; /* capture work only; monotonic, 0: not told */
 
     struct metrics metrics; /* by any thread; see entry_metrics.c */
 
@@ -85,11 +91,14 @@ struct entry {
     char *spool_dir;      /* guarded by replica_mu */
 
     pthread_mutex_t mu;
-    enum entry_state state;    /* guarded by mu */
-    bool draining;             /* guarded by mu: TERM or once: make all durable soon */
-    bool attached;             /* guarded by mu: the replica was looked at since the last open */
-    bool uploading;            /* guarded by mu */
-    bool log_written;          /* guarded by mu: since the last capture */
+    enum entry_state state; /* guarded by mu */
+    bool draining;          /* guarded by mu: TERM or once: make all durable soon */
+    bool attached;          /* guarded by mu: the replica was looked at since the last open */
+    bool uploading;         /* guarded by mu */
+    bool log_written;       /* guarded by mu: since the last capture */
+    bool no_room; /* guarded by mu: WAITING until there is; what is in the spool is uploaded */
+    int64_t room_look_ms;      /* guarded by mu; monotonic: no capture before, for want of room */
+    bool merge_told;           /* guarded by mu: since the spool was last stored as a whole */
     bool in_slot_zero;         /* guarded by mu: the pin stops every checkpoint until it moves */
     bool snapshot_wanted;      /* guarded by mu */
     uint64_t sync_count;       /* guarded by mu: captures since the last open */
@@ -156,6 +165,20 @@ must_use rc entry_claim(struct entry *entry, const struct replica_position *pare
 
 void entry_note_position(struct entry *entry, const struct capture_position *position);
 void entry_want_snapshot(struct entry *entry);
+
+/*
+ * The spool's policy (entry_spool.c). Merge, with capture_mu held: what waits for the store is kept
+ * under its cap; tell what came of it afterwards. No room: a capture failed with ERR for want of
+ * it.
+ */
+enum { ENTRY_ROOM_RETRY_MS = 1000 };
+struct entry_merge {
+    struct capture_merge_report report;
+    struct error err; /* of the merge alone */
+};
+void entry_spool_merge(struct entry *entry, struct capture *capture, struct entry_merge *ret);
+void entry_spool_tell(struct entry *entry, const struct entry_merge *merge);
+void entry_spool_no_room(struct entry *entry, const struct error *err, bool let_go);
 
 /* Numbers (entry_metrics.c). note_unstored, with mu held: captured or durable have changed. */
 void entry_note_unstored_locked(struct entry *entry);

@@ -34,14 +34,16 @@ static rc entry_spool_base(const char *spool_dir, const struct capture_position 
     struct replica_position *ret, struct error *err)
 {
     auto_segment_list struct segment_list list = SEGMENT_LIST_INIT;
-    TRY(segment_dir_list(&list, spool_dir, err));
+    auto_free char *merged_dir = segment_dir_merged(spool_dir);
+    TRY(segment_dir_list_spool(&list, spool_dir, err));
     *ret = replica_position_of(captured);
     if (list.count == 0)
         return RC_OK;
 
+    const struct segment_entry *first = &list.entries[0];
     struct segment_file file;
     struct segment_reader *reader = NULL;
-    TRY(segment_dir_open(&file, spool_dir, &list.entries[0].name, err));
+    TRY(segment_dir_open(&file, first->is_merged ? merged_dir : spool_dir, &first->name, err));
     rc opened = segment_reader_open(&reader, file.source, err);
     if (opened == RC_OK) {
         const struct segment_identity *identity = segment_reader_identity(reader);
@@ -240,6 +242,8 @@ static void entry_note_durable(struct entry *entry, const struct upload_report *
     entry->durable = durable;
     entry_note_unstored_locked(entry);
     entry->log_size += report->stored_size;
+    if (durable.txid >= entry->captured.txid)
+        entry->merge_told = false; /* the outage is over */
     bool snapshot_is_due = entry_snapshot_is_due(entry) && !entry->snapshot_wanted;
     pthread_mutex_unlock(&entry->mu);
 
@@ -306,10 +310,11 @@ static rc entry_upload(struct entry *entry, struct error *err)
 static bool entry_upload_enter(struct entry *entry)
 {
     pthread_mutex_lock(&entry->mu);
-    bool following = entry->state == ENTRY_FOLLOWING;
-    entry->uploading = following;
+    bool wanted =
+        entry->state == ENTRY_FOLLOWING || (entry->state == ENTRY_WAITING && entry->no_room);
+    entry->uploading = wanted;
     pthread_mutex_unlock(&entry->mu);
-    return following;
+    return wanted;
 }
 
 /* With a sync interval of 0 the next capture was held back until now. */

@@ -51,6 +51,8 @@ enum metric_id {
     METRIC_SPOOL_SIZE,
     METRIC_SPOOL_SEGMENTS,
     METRIC_SPOOL_CAP,
+    METRIC_SPOOL_MERGES,
+    METRIC_LOST_POINTS, /* transactions that merging made impossible to choose */
     METRIC_SEGMENTS_STORED,
     METRIC_SNAPSHOTS_STORED,
     METRIC_FAILING_OPEN, /* 1: the last try failed */

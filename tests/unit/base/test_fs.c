@@ -375,6 +375,33 @@ static void parents_are_synced_by_name(void **state)
     fault_disarm();
 }
 
+static void there_is_room_for_files(void **state)
+{
+    (void)state;
+    struct error err = { 0 };
+    uint64_t room = 0;
+
+    CHECK_OK(fs_file_room(&room, "/tmp", &err));
+    assert_true(room > 0);
+    CHECK_RC(fs_file_room(&room, "/nowhere/at/all", &err), RC_NOT_FOUND);
+}
+
+static void an_unnamed_file_leaves_no_name(void **state)
+{
+    (void)state;
+    struct error err = { 0 };
+    auto_scratch struct scratch scratch = scratch_new();
+    uint8_t byte = 0;
+    auto_fd int fd = -1;
+
+    CHECK_OK(fs_open_unnamed(&fd, scratch.folder, &err));
+    assert_int_equal(scratch_name_count(&scratch), 0);
+    CHECK_OK(fs_write_at(fd, bytes_of_text("a"), 1000, &err));
+    CHECK_OK(fs_read_exact(fd, &byte, 1, 1000, &err));
+    assert_int_equal(byte, 'a');
+    CHECK_RC(fs_open_unnamed(&fd, "/nowhere/at/all", &err), RC_NOT_FOUND);
+}
+
 static void space_is_less_than_the_whole(void **state)
 {
     (void)state;
@@ -408,6 +435,8 @@ int main(void)
         cmocka_unit_test(whole_files_are_read_up_to_the_limit),
         cmocka_unit_test(every_name_is_seen_once),
         cmocka_unit_test(parents_are_synced_by_name),
+        cmocka_unit_test(there_is_room_for_files),
+        cmocka_unit_test(an_unnamed_file_leaves_no_name),
         cmocka_unit_test(space_is_less_than_the_whole),
     };
 

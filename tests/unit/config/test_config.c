@@ -44,6 +44,7 @@ static void config_fills_in_defaults(void **state)
     assert_int_equal(db->check_interval_ms, 60000);
     assert_int_equal(db->min_checkpoint_page_count, 1000);
     assert_int_equal(db->truncate_size, 64 << 20);
+    assert_int_equal(db->spool_size, 640 << 20);
     assert_int_equal(db->write_lock_budget_ms, 20);
     assert_false(db->convert_to_wal);
     assert_false(db->restore_if_db_not_exists);
@@ -76,6 +77,7 @@ static void config_takes_every_setting(void **state)
         "      force-path-style: false\n"
         "  - path: /d/b.db\n"
         "    convert-to-wal: yes\n"
+        "    spool-size: 1MiB\n"
         "    replica: {url: /r/b, sync-interval: 250ms, access-key-id: B, secret-access-key: T}\n"
         "logging: {level: WARN, type: json}\n"
         "exec: rails server\n"
@@ -109,6 +111,7 @@ static void config_takes_every_setting(void **state)
     assert_int_equal(a->check_interval_ms, 120000);
     assert_int_equal(a->min_checkpoint_page_count, 50);
     assert_int_equal(a->truncate_size, 1 << 30);
+    assert_true(a->spool_size == (uint64_t)10 << 30);
     assert_int_equal(a->write_lock_budget_ms, 5);
     assert_true(a->restore_if_db_not_exists);
     assert_int_equal(a->snapshot.interval_ms, 12 * 3600 * 1000);
@@ -126,6 +129,7 @@ static void config_takes_every_setting(void **state)
     const struct db_config *b = &config.dbs[1];
     assert_string_equal(b->state_dir, "/state/d-b.db");
     assert_true(b->convert_to_wal);
+    assert_int_equal(b->spool_size, 1 << 20);
     assert_int_equal(b->sync_interval_ms, 250);
     assert_int_equal(b->snapshot.interval_ms, 24 * 3600 * 1000);
     assert_string_equal(b->replica.url, "/r/b");
@@ -352,6 +356,7 @@ static void config_names_place_and_value(void **state)
         { "min-checkpoint-page-count: many\n", "f.yml:1: ", "many" },
         { "min-checkpoint-page-count: 99999999999\n", "f.yml:1: ", "99999999999" },
         { "truncate-size: big\n", "f.yml:1: ", "big" },
+        { "spool-size: 1KiB\n", "f.yml:1: ", "1KiB" },
         { "dbs:\n  - path: /a\n    replica:\n      url: gopher://x/y\n", "f.yml:4: ", "gopher" },
         { "dbs:\n  - path: /a\n    replica: {url: 's3:///x'}\n", "f.yml:3: ", "bucket" },
     };
