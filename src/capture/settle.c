@@ -84,8 +84,8 @@ rc settle_run(struct capture *capture, int64_t until_ns, struct error *err)
     rc result = settle_within(capture, until_ns, err);
     if (result == RC_OK)
         capture->settled = capture->captured;
-    else if (result != RC_BUSY)
-        settle_abandon(capture);
+    else if (capture->settling == NULL)
+        settle_abandon(capture); /* it failed; else it is only not done yet */
     return result;
 }
 
