@@ -96,8 +96,8 @@ static bool shelf_tells(const struct shelf *shelf, uint64_t txid)
 
 /* ---- random histories */
 
-/* A row of merged segments of LEVEL over the whole history, with gaps and overlaps. */
-static void merge_row(struct model *model, unsigned level, uint64_t width)
+/* A row of merged segments of LEVEL over the history, with overlaps, and gaps unless IS_WHOLE. */
+static void merge_row(struct model *model, unsigned level, uint64_t width, bool is_whole)
 {
     struct shelf shelf;
     uint64_t next = 2;
@@ -117,13 +117,12 @@ static void merge_row(struct model *model, unsigned level, uint64_t width)
     shelf_read(model, &shelf);
     for (uint64_t txid = 2; txid <= model->txid; txid++) {
         struct model_merge missing = { .level = level + 1, .first = txid };
-        /* Most histories are whole. */
         for (missing.last = txid - 1;
              missing.last < model->txid && !shelf_tells(&shelf, missing.last + 1);)
             missing.last++;
         if (missing.last < txid)
             continue;
-        if (model_random(model, 12) != 0)
+        if (is_whole || model_random(model, 2) == 0)
             model_store_merged(model, &missing);
         txid = missing.last;
     }
@@ -251,14 +250,80 @@ static void every_point_of_random_histories_restores(void **state)
     uint64_t seed = seed_text != NULL ? strtoull(seed_text, NULL, 10) : 300;
     (void)state;
 
-    for (unsigned round = 0; round < 24; round++) {
+    for (unsigned round = 0; round < 16; round++) {
         struct model *model = model_new(seed + round, 512);
         model_snapshot(model);
         model_run(model, 60, round % 3 != 0);
-        merge_row(model, 1, 12);
+        bool is_whole = round % 4 != 3;
+        merge_row(model, 1, 12, is_whole);
         if (round % 2 == 0)
-            merge_row(model, 3, 40);
+            merge_row(model, 3, 40, is_whole);
         check_everything(model);
+        model_free(model);
+    }
+}
+
+/* Merge a part of the present timeline's own transactions, and take the logs away or not. */
+static void merge_some(struct model *model)
+{
+    uint64_t count = model->txid - model->parent;
+    struct model_merge merge = { .level = 1 + (unsigned)model_random(model, 9) };
+
+    merge.first = model->parent + 1 + model_random(model, count);
+    if (merge.first == 1)
+        merge.first = 2;
+    merge.last = merge.first + model_random(model, model->txid - merge.first + 1);
+    if (model->versions[merge.last].timeline != model->timeline)
+        return; /* nothing of its own yet */
+    model_store_merged(model, &merge);
+    if (model_random(model, 2) == 0)
+        model_remove_logs(model, merge.first, merge.last);
+}
+
+static bool is_point(struct model *model, uint64_t txid)
+{
+    struct error err;
+    auto_restore_plan struct restore_plan plan = RESTORE_PLAN_INIT;
+    struct restore_target target = at_txid(txid);
+    rc code = restore_plan_make(&plan, model->replica, &target, &err);
+
+    if (code != RC_OK && code != RC_NOT_FOUND)
+        fail_msg("transaction %lu: %s", (unsigned long)txid, err.text);
+    return code == RC_OK;
+}
+
+/* Forks leave merged segments of the parent on both sides of them, and across. */
+static void every_point_of_a_tree_restores(void **state)
+{
+    (void)state;
+
+    for (uint64_t seed = 501; seed <= 508; seed++) {
+        struct model *model = model_new(seed, 512);
+        unsigned point_count = 0;
+        model_snapshot(model);
+        for (unsigned round = 0; round < 5; round++) {
+            model_run(model, 8 + (unsigned)model_random(model, 12), true);
+            for (unsigned i = 0; i < 2; i++)
+                merge_some(model);
+            for (uint64_t txid = 1; txid <= model->txid; txid++) {
+                struct restore_target target = at_txid(txid);
+                if (!is_point(model, txid))
+                    continue;
+                model_check_restore(model, &target, txid);
+                point_count++;
+            }
+            struct error err;
+            auto_history struct history history = HISTORY_INIT;
+            CHECK_OK(history_read(&history, model->replica, &err));
+            assert_int_equal(history.gap_count, 0);
+            struct restore_target newest = { .kind = RESTORE_NEWEST };
+            model_check_restore(model, &newest, model->txid);
+            uint64_t fork = 1 + model_random(model, model->txid);
+            while (!is_point(model, fork))
+                fork--;
+            model_branch(model, fork);
+        }
+        assert_true(point_count > 60);
         model_free(model);
     }
 }
@@ -577,6 +642,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_point_of_random_histories_restores),
+        cmocka_unit_test(every_point_of_a_tree_restores),
         cmocka_unit_test(a_damaged_merged_segment_is_gone_around),
         cmocka_unit_test(without_the_logs_it_is_damage_by_name),
         cmocka_unit_test(a_damaged_log_is_gone_around_by_what_was_merged_of_it),
