@@ -447,22 +447,23 @@ static void behind_pins_no_schedule_loses_one(void **state)
 static void whatever_we_do_meanwhile(void **state)
 {
     static const struct scene scenes[] = {
-        { "hand-over", begin_pinned, world_advance, SQLITE_CHECKPOINT_PASSIVE, 6, false },
-        { "hand-over, all copied", begin_pinned_copied, world_advance, SQLITE_CHECKPOINT_PASSIVE, 6,
-            false },
+        { "hand-over", begin_pinned, world_advance, SQLITE_CHECKPOINT_PASSIVE, 12, false },
+        { "hand-over, all copied", begin_pinned_copied, world_advance, SQLITE_CHECKPOINT_PASSIVE,
+            12, false },
         { "hand-over from slot 0", begin_reset, world_advance, SQLITE_CHECKPOINT_PASSIVE, 1,
             false },
         { "hand-over from slot 0, RESTART", begin_reset, world_advance, SQLITE_CHECKPOINT_RESTART,
-            8, false },
+            16, false },
         { "hand-over from slot 0, TRUNCATE", begin_reset, world_advance, SQLITE_CHECKPOINT_TRUNCATE,
-            8, false },
-        { "hand-over, restarted", begin_restarted, world_advance, SQLITE_CHECKPOINT_PASSIVE, 6,
+            16, false },
+        { "hand-over, restarted", begin_restarted, world_advance, SQLITE_CHECKPOINT_PASSIVE, 12,
             false },
-        { "reset", begin_pinned, world_reset, SQLITE_CHECKPOINT_PASSIVE, 8, false },
-        { "reset, late", begin_pinned, world_reset, SQLITE_CHECKPOINT_PASSIVE, 8, true },
-        { "reset, TRUNCATE", begin_pinned, world_reset, SQLITE_CHECKPOINT_TRUNCATE, 16, false },
-        { "truncate", begin_reset, world_truncate, SQLITE_CHECKPOINT_PASSIVE, 6, false },
-        { "truncate, TRUNCATE", begin_reset, world_truncate, SQLITE_CHECKPOINT_TRUNCATE, 8, false },
+        { "reset", begin_pinned, world_reset, SQLITE_CHECKPOINT_PASSIVE, 16, false },
+        { "reset, late", begin_pinned, world_reset, SQLITE_CHECKPOINT_PASSIVE, 16, true },
+        { "reset, TRUNCATE", begin_pinned, world_reset, SQLITE_CHECKPOINT_TRUNCATE, 32, false },
+        { "truncate", begin_reset, world_truncate, SQLITE_CHECKPOINT_PASSIVE, 12, false },
+        { "truncate, TRUNCATE", begin_reset, world_truncate, SQLITE_CHECKPOINT_TRUNCATE, 16,
+            false },
     };
 
     (void)state;
