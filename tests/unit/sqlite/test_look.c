@@ -1,6 +1,7 @@
 /* What the files say to somebody who only looks, against what SQLite says. */
 #include "sqlite/look.h"
 
+#include "base/alloc.h"
 #include "harness/check.h"
 #include "harness/poison.h"
 #include "wal_fixture.h"
@@ -56,6 +57,27 @@ static void only_databases_are_looked_at(void **state)
     scratch_release(&scratch);
 }
 
+/* An index that is cut off, or not there, says nothing; a rollback journal has none. */
+static void other_files_are_not_poisoned(void **state)
+{
+    static const char *const modes[] = { "PRAGMA journal_mode=delete", "PRAGMA journal_mode=wal" };
+    static const uint8_t index[99] = { 0 };
+
+    (void)state;
+    for (size_t i = 0; i < array_count(modes); i++) {
+        struct wal_fixture fixture;
+
+        wal_fixture_open(&fixture, 0);
+        other_process_run(&fixture.app, modes[i]);
+        wal_fixture_insert(&fixture, 1, 1);
+        other_process_stop(&fixture.app);
+        assert_false(look(fixture.path).is_poisoned);
+        scratch_write(&fixture.scratch, "app.db-shm", bytes_of(index, sizeof index));
+        assert_false(look(fixture.path).is_poisoned);
+        wal_fixture_close(&fixture);
+    }
+}
+
 static void poison_is_seen_while_somebody_has_it_open(void **state)
 {
     struct wal_fixture fixture;
@@ -86,6 +108,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_writer_of_the_header_is_told),
         cmocka_unit_test(only_databases_are_looked_at),
+        cmocka_unit_test(other_files_are_not_poisoned),
         cmocka_unit_test(poison_is_seen_while_somebody_has_it_open),
     };
 

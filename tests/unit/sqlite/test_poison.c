@@ -1,6 +1,8 @@
 /* The poisoned index: what SQLite makes of it, and that it heals without losing a commit. */
 #include "sqlite/poison.h"
 
+#include "../../../src/sqlite/database_priv.h"
+#include "base/alloc.h"
 #include "base/text.h"
 #include "harness/check.h"
 #include "harness/poison.h"
@@ -191,6 +193,107 @@ static void a_healthy_index_is_left_alone(void **state)
     wal_fixture_close(&fixture);
 }
 
+/* ---- what happens between the two looks */
+
+static void (*in_pause)(struct wal_fixture *fixture);
+static struct wal_fixture *in_pause_fixture;
+
+void __real_clock_pause_us(unsigned microseconds);
+void __wrap_clock_pause_us(unsigned microseconds);
+
+void __wrap_clock_pause_us(unsigned microseconds)
+{
+    void (*act)(struct wal_fixture *) = in_pause;
+
+    in_pause = NULL;
+    if (act != NULL)
+        act(in_pause_fixture);
+    else
+        __real_clock_pause_us(microseconds);
+}
+
+static void restart_is_through(struct wal_fixture *fixture)
+{
+    poison_index(fixture->path, 0);
+}
+
+static void another_count(struct wal_fixture *fixture)
+{
+    poison_index(fixture->path, CLAIMED_FRAMES + 1);
+}
+
+static void another_log(struct wal_fixture *fixture)
+{
+    poison_index(fixture->path, 0);
+    other_process_run(&fixture->app, ".checkpoint 1");
+    wal_fixture_insert(fixture, 1, ROW_SIZE);
+    poison_index(fixture->path, CLAIMED_FRAMES);
+}
+
+static void what_changes_meanwhile_is_not_poison_yet(void **state)
+{
+    void (*const acts[])(struct wal_fixture *) = { restart_is_through, another_count, another_log };
+
+    (void)state;
+    for (size_t i = 0; i < array_count(acts); i++) {
+        struct wal_fixture fixture;
+        struct index_poison found;
+
+        poisoned_fixture_open(&fixture);
+        wal_fixture_open_database(&fixture);
+        in_pause_fixture = &fixture;
+        in_pause = acts[i];
+        assert_false(database_index_is_poisoned(fixture.database, &found));
+        assert_null(in_pause);
+        wal_fixture_close(&fixture);
+    }
+}
+
+/* It was remembered; the log that it was in is gone. */
+static void another_log_is_not_taken_for_it(void **state)
+{
+    struct wal_fixture fixture;
+    struct index_poison found;
+    struct error err = { 0 };
+
+    (void)state;
+    poisoned_fixture_open(&fixture);
+    wal_fixture_open_database(&fixture);
+    assert_true(database_index_is_poisoned(fixture.database, &found));
+    another_log(&fixture);
+    poison_index(fixture.path, 0);
+    wal_fixture_insert(&fixture, LATER_ROW_COUNT, ROW_SIZE);
+    other_process_run(&fixture.app, ".checkpoint 0");
+    uint32_t frame_count = wal_fixture_header(&fixture).frame_count;
+    assert_true(frame_count >= CLAIMED_FRAMES);
+    assert_int_equal(database_backfilled(fixture.database), frame_count);
+    assert_false(database_index_is_poisoned(fixture.database, &found));
+    CHECK_OK(database_heal_index(fixture.database, &err));
+    wal_fixture_close(&fixture);
+}
+
+static void a_checkpoint_in_progress_is_not_waited_for(void **state)
+{
+    struct wal_fixture fixture;
+    struct index_poison found;
+    struct error err = { 0 };
+
+    (void)state;
+    poisoned_fixture_open(&fixture);
+    wal_fixture_open_database(&fixture);
+    CHECK_OK(database_connect_checkpointer(fixture.database, &err));
+    struct conn *conn = &fixture.database->checkpointer;
+    CHECK_OK(conn_lock_index(conn, WAL_INDEX_LOCK_CHECKPOINT, &err));
+    CHECK_RC(database_heal_index(fixture.database, &err), RC_BUSY);
+    assert_true(database_index_is_poisoned(fixture.database, &found));
+    other_process_run(&fixture.app, ".busy 0");
+    wal_fixture_insert(&fixture, 1, ROW_SIZE); /* no lock is left */
+    conn_unlock_index(conn, WAL_INDEX_LOCK_CHECKPOINT);
+    CHECK_OK(database_heal_index(fixture.database, &err));
+    check_all_is_there(&fixture, OLD_ROW_COUNT + NEW_ROW_COUNT + 1);
+    wal_fixture_close(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -200,6 +303,9 @@ int main(void)
         cmocka_unit_test(it_is_remembered_when_the_log_outgrows_it),
         cmocka_unit_test(sqlite_s_own_recovery_heals_it_too),
         cmocka_unit_test(a_healthy_index_is_left_alone),
+        cmocka_unit_test(what_changes_meanwhile_is_not_poison_yet),
+        cmocka_unit_test(another_log_is_not_taken_for_it),
+        cmocka_unit_test(a_checkpoint_in_progress_is_not_waited_for),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
