@@ -45,6 +45,8 @@ static rc entry_round_run(
         capture_maintain(capture, clock_monotonic_ms(), clock_wall_ms(), &round->maintain, err);
     entry_note_position(entry, capture_position(capture));
     round->txid = capture_position(capture)->txid;
+    if (maintained == RC_OK)
+        entry_spool_merge(entry, capture, &round->merge);
     return maintained;
 }
 

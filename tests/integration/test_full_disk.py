@@ -105,7 +105,7 @@ class FullDisk(Case):
         self.write(path, 1)
         self.wait_restorable(self.replica, 11)
         take_room()
-        writer = self.start_writer(path, self.path("record"), mix="small", seconds=5, pause_us=2000)
+        writer = self.start_writer(path, self.path("record"), mix="small", seconds=3, pause_us=2000)
         self.wait_full(daemon)
         self.assertEqual(writer.wait(120), 0, "the application was disturbed")
         self.assertEqual(self.status(daemon), (FAILED, "disk full"))

@@ -1,9 +1,12 @@
 """The store is away for a while: nothing is lost, nobody has to restart anything."""
 import os
+import re
 import time
+import urllib.request
 
 import workload
-from harness import COULD_NOT_TELL, DONE, FAILED, SANITIZED, Case, S3Server, peak_memory, wait_for
+from harness import (COULD_NOT_TELL, DONE, FAILED, NOT_THERE, SANITIZED, Case, S3Server, parse_fields, peak_memory,
+    wait_for)
 
 
 class Outage(Case):
@@ -109,3 +112,104 @@ class Outage(Case):
         self.restore(self.replica, expect=COULD_NOT_TELL, seconds=200)
         self.server.up()
         self.assertEqual(self.restored_state(self.replica), 10)
+
+
+def cpu_seconds(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as stream:
+        fields = stream.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class LongOutage(Case):
+    """The store is away for so long that many times the spool's cap is written."""
+
+    CAP = 300_000
+    KILLS = 4
+
+    def setUp(self):
+        super().setUp()
+        self.server = S3Server()
+        self.addCleanup(self.server.stop)
+        self.replica = self.bucket(self.server)
+
+    def spool_size(self, path):
+        """Bytes in the spool, and those of level 0 among them."""
+        merged = level0 = 0
+        for folder, _, names in os.walk(os.path.join(os.path.dirname(path), ".app.db-seawal/spool")):
+            for name in names:
+                try:
+                    size = os.path.getsize(os.path.join(folder, name))
+                except FileNotFoundError:
+                    continue
+                if folder.endswith("/1"):
+                    merged += size
+                else:
+                    level0 += size
+        return merged + level0, level0
+
+    def merges(self, daemon):
+        """What every run of the daemon has said of merging."""
+        with open(daemon.log_path, encoding="utf-8", errors="replace") as lines:
+            found = [parse_fields(line) for line in lines if "spool merged" in line]
+        return [line for line in found if line.get("event") == "spool merged"]
+
+    def requests(self, daemon):
+        """Requests that the daemon has made to the store."""
+        port = wait_for(lambda: daemon.events("metrics"), 60, "the metrics' address")[0]["port"]
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
+            text = answer.read().decode()
+        return sum(float(value) for value in re.findall(r"^seawal_store_requests_total{[^}]*} (\S+)$", text, re.MULTILINE))
+
+    def kill_and_restart(self, daemon, path, writer):
+        """At random moments, so in the middle of merges as well, while the writer writes."""
+        largest = written = 0
+        for _ in range(self.KILLS):
+            until = time.monotonic() + self.random.uniform(0.5, 2.5)
+            while time.monotonic() < until and writer.poll() is None:
+                size, level0 = self.spool_size(path)
+                largest, written = max(largest, size), max(written, level0)
+                time.sleep(0.05)
+            daemon.kill()
+            daemon.start(wait=False)
+        return largest
+
+    def test_spool_is_bounded_and_everything_drains(self):
+        """Many times the cap is written, the daemon is killed again and again: lag, and nothing else."""
+        path = self.database(transactions=10)
+        daemon = self.daemon(path, self.replica, settings={"spool-size": str(self.CAP), "addr": "127.0.0.1:0"})
+        self.wait_restorable(self.replica, 10)
+        before = wait_for(daemon.durable, 60, "something durable")
+        self.server.down()
+        writer = self.start_writer(path, self.path("record"), mix="mixed", seconds=12, pause_us=500, rows=300)
+        largest = self.kill_and_restart(daemon, path, writer)
+        self.assertEqual(writer.wait(120), 0)
+        wait_for(lambda: len(self.merges(daemon)) >= 2, 60, "merges")
+        size = os.path.getsize(path)
+        # 1.5 databases and the cap; while merging, one database more, and as much as a killed one left.
+        self.assertLess(largest, 4 * size + 2 * self.CAP + (8 << 20))
+        wait_for(lambda: self.spool_size(path)[0] < 1.5 * size + self.CAP + (1 << 20), 60, "the bound")
+        self.assertLess(os.path.getsize(path + "-wal"), 64 << 20, "the log was not let go into the spool")
+
+        # Waiting costs next to nothing: some requests at an ever slower pace, hardly any time.
+        requests, used = self.requests(daemon), cpu_seconds(daemon.process.pid)
+        time.sleep(3)
+        self.assertLess(self.requests(daemon) - requests, 100)
+        if not SANITIZED:
+            self.assertLess(cpu_seconds(daemon.process.pid) - used, 1)
+            self.assertLess(peak_memory(daemon.process.pid), 24 << 20)
+
+        self.server.up()
+        last = max(workload.read_record([self.path("record")]))
+        self.wait_restorable(self.replica, last, 300)
+        merged = self.merges(daemon)
+        self.assertGreater(sum(int(line["lost_points"]) for line in merged), 100)
+        self.write(path, 5)
+        self.assertEqual(daemon.stop(seconds=120), DONE, daemon.log())
+        self.check_same(path, self.restore(self.replica))
+
+        # Before the outage and after it every transaction can be chosen, in it those between two merges.
+        self.assertEqual(self.restored_state(self.replica, "-txid", str(before)), 10)
+        final = daemon.durable()
+        self.assertEqual(self.restored_state(self.replica, "-txid", str(final - 3)), last + 2)
+        self.assertLess(self.restored_state(self.replica, "-txid", merged[-1]["to_txid"]), last + 1)
+        self.restore(self.replica, "-txid", str(int(merged[-1]["to_txid"]) - 1), expect=NOT_THERE)
