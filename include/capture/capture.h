@@ -117,6 +117,9 @@ must_use rc capture_adopt_page(
     struct capture *capture, uint32_t pgno, uint64_t digest, struct error *err);
 must_use rc capture_adopt_commit(struct capture *capture, struct error *err);
 
+/* Before adopting: forget segments that must not be gone on with, though they continue POSITION. */
+must_use rc capture_drop_spool(struct capture *capture, struct error *err);
+
 /* How the open file differs from the position, by reading all of it; page sizes are equal. */
 struct capture_difference {
     uint64_t page_count;  /* pages of the file now */

@@ -159,6 +159,13 @@ must_use rc replica_claim_timeline(struct replica *replica,
 must_use rc replica_is_superseded(
     struct replica *replica, uint32_t timeline, bool *ret, struct error *err);
 
+/*
+ * The last transaction that the segments of TIMELINE itself tell of, whether it restores or not;
+ * txid 0: it has none. What its writer has to go on from. One listing, one trailer.
+ */
+must_use rc replica_log_end(
+    struct replica *replica, uint32_t timeline, struct replica_position *ret, struct error *err);
+
 /* Where a log (level 0) or merged segment (levels 1 to REPLICA_LEVEL_MAX) goes. */
 enum { REPLICA_LEVEL_MAX = 9 };
 struct replica_segment {

@@ -14,6 +14,12 @@
 
 #include <assert.h>
 
+rc capture_drop_spool(struct capture *capture, struct error *err)
+{
+    assert(capture->state == CAPTURE_IDLE);
+    return state_drop_spool(&capture->folder, err);
+}
+
 rc capture_adopt_begin(
     struct capture *capture, const struct capture_position *position, struct error *err)
 {
@@ -47,13 +53,6 @@ struct adopt_segment {
     struct capture_position position; /* becomes the one after it */
 };
 
-static char *adopt_folder(const struct capture *capture, const struct segment_entry *entry)
-{
-    const char *spool = capture->folder.spool;
-
-    return entry->is_merged ? segment_dir_merged(spool) : text_copy(spool);
-}
-
 static void adopt_reader_release(struct segment_reader **reader)
 {
     segment_reader_free(*reader);
@@ -66,7 +65,7 @@ static rc adopt_set(
     uint64_t before = digest_map_page(map, pgno);
 
     segment->position.digest = database_digest_replace(segment->position.digest, before, digest);
-    return digest_map_fill(map, pgno, digest, err);
+    return digest_map_set(map, pgno, digest, err);
 }
 
 static rc adopt_each_digest(void *payload, uint32_t pgno, uint64_t digest, struct error *err)
@@ -74,32 +73,21 @@ static rc adopt_each_digest(void *payload, uint32_t pgno, uint64_t digest, struc
     return adopt_set(payload, pgno, digest, err);
 }
 
-/*
- * A merged segment continues every position inside its range as well (FORMAT.md): the segment that
- * the store got may have been merged here while it was on its way. That all digests add up to the
- * merged segment's proves it.
- */
 static bool adopt_continues(
-    const struct segment_identity *identity, const struct capture_position *position)
+    const struct capture_position *position, const struct segment_identity *identity)
 {
-    if (identity->timeline != position->timeline || identity->page_size != position->page_size ||
-        memcmp(&identity->database_id, &position->database_id, sizeof identity->database_id) != 0)
-        return false;
-    if (identity->kind == SEGMENT_MERGED && identity->min_txid <= position->txid)
-        return true;
-    return identity->min_txid == position->txid + 1 && identity->parent_digest == position->digest;
+    return identity->kind != SEGMENT_SNAPSHOT && identity->timeline == position->timeline &&
+           identity->page_size == position->page_size &&
+           memcmp(&identity->database_id, &position->database_id, sizeof identity->database_id) ==
+               0 &&
+           identity->min_txid == position->txid + 1 && identity->parent_digest == position->digest;
 }
 
-/* RC_MISMATCH: the segment does not continue the position. */
 static rc adopt_apply(
     struct adopt_segment *segment, struct segment_reader *reader, struct error *err)
 {
-    const struct segment_identity *identity = segment_reader_identity(reader);
     const struct segment_summary *summary = segment_reader_summary(reader);
     struct capture_position *position = &segment->position;
-
-    if (!adopt_continues(identity, position))
-        FAIL(err, RC_MISMATCH, "segment does not continue the position");
 
     TRY(segment_reader_each_digest(reader, adopt_each_digest, segment, err));
     for (uint32_t pgno = summary->page_count; pgno < position->page_count; pgno++)
@@ -113,39 +101,64 @@ static rc adopt_apply(
     return RC_OK;
 }
 
+static rc adopt_open(struct capture *capture, const struct segment_entry *entry,
+    struct segment_file *file, struct segment_reader **reader, struct error *err)
+{
+    auto_free char *merged = segment_dir_merged(capture->folder.spool);
+
+    TRY(segment_dir_open(
+        file, entry->is_merged ? merged : capture->folder.spool, &entry->name, err));
+    return segment_reader_open(reader, file->source, err);
+}
+
+/* RC_MISMATCH: it does not continue the position; as after any failure, the map is as it was. */
 static rc adopt_segment(
     struct capture *capture, const struct segment_entry *entry, struct error *err)
 {
-    auto_free char *folder = adopt_folder(capture, entry);
     __attribute__((cleanup(segment_dir_close))) struct segment_file file = { .fd = -1 };
     __attribute__((cleanup(adopt_reader_release))) struct segment_reader *reader = NULL;
     struct adopt_segment segment = { .capture = capture, .position = *capture_now(capture) };
 
-    TRY(segment_dir_open(&file, folder, &entry->name, err));
-    TRY(segment_reader_open(&reader, file.source, err));
-    TRY(adopt_apply(&segment, reader, err));
+    TRY(adopt_open(capture, entry, &file, &reader, err));
+    if (!adopt_continues(&segment.position, segment_reader_identity(reader)))
+        FAIL(err, RC_MISMATCH, "segment does not continue the position");
+
+    TRY(digest_map_begin(capture->folder.map, segment.position.txid + 1, err));
+    rc applied = adopt_apply(&segment, reader, err);
+    if (applied != RC_OK) {
+        TRY(digest_map_abort(capture->folder.map, err));
+        return applied;
+    }
+    digest_map_commit(capture->folder.map);
     *capture_now(capture) = segment.position;
     *capture_place(capture) = segment_reader_summary(reader)->place;
     return RC_OK;
 }
 
-/*
- * A level-0 segment that a merged one covers: nothing to apply, but the newest one alone knows the
- * place in the log.
- */
-static rc adopt_place(struct capture *capture, const struct segment_entry *entry, struct error *err)
+static rc adopt_remove(
+    struct capture *capture, const struct segment_entry *entry, struct error *err)
 {
-    struct capture_position position;
+    auto_free char *merged = segment_dir_merged(capture->folder.spool);
 
-    if (entry->is_merged || entry->name.max_txid != capture_now(capture)->txid)
-        return RC_OK;
-    return position_from_segment(
-        &position, capture_place(capture), capture->folder.spool, &entry->name, err);
+    return segment_dir_remove(entry->is_merged ? merged : capture->folder.spool, &entry->name, err);
+}
+
+/* Whether the segment ends in the position: the same transaction, not merely its number. */
+static bool adopt_leads_up(struct capture *capture, const struct segment_entry *entry)
+{
+    __attribute__((cleanup(segment_dir_close))) struct segment_file file = { .fd = -1 };
+    __attribute__((cleanup(adopt_reader_release))) struct segment_reader *reader = NULL;
+
+    if (entry->name.max_txid != capture_now(capture)->txid ||
+        adopt_open(capture, entry, &file, &reader, NULL) != RC_OK)
+        return false;
+    return segment_reader_summary(reader)->digest == capture_now(capture)->digest;
 }
 
 /*
- * Apply what continues; the index of the first segment of what is left. Everything before it leads
- * up to the position or was stored long ago.
+ * Apply what continues; the index of the first segment of what is left. What does not continue is
+ * of another history, and what is damaged is of no use: the caller gives both up, and this call
+ * removes them.
  */
 static rc adopt_spool(
     struct capture *capture, const struct segment_list *list, size_t *ret_rest, struct error *err)
@@ -154,32 +167,31 @@ static rc adopt_spool(
 
     while (index < list->count && list->entries[index].name.max_txid <= capture_now(capture)->txid)
         index++;
+    bool leads_up = index > 0 && adopt_leads_up(capture, &list->entries[index - 1]);
+    size_t first = index;
     for (; index < list->count; index++) {
-        const struct segment_entry *entry = &list->entries[index];
-        rc result = entry->is_covered ? adopt_place(capture, entry, err)
-                                      : adopt_segment(capture, entry, err);
-        if (result == RC_MISMATCH)
-            break; /* of another history: the caller gives it up, and this call removes it */
+        if (list->entries[index].is_covered)
+            continue;
+        rc result = adopt_segment(capture, &list->entries[index], err);
+        if (result == RC_MISMATCH || result == RC_CORRUPT)
+            break;
         if (result != RC_OK)
             return result;
     }
+
+    /* Without a gap from there to the position, or not at all. */
+    for (size_t before = 0; before < first && !leads_up; before++)
+        TRY(adopt_remove(capture, &list->entries[before], err));
     *ret_rest = index;
     return RC_OK;
 }
 
-/* Only the segments directly before the position lead up to it; an older gap would be an error. */
 static rc adopt_sweep(
     struct capture *capture, const struct segment_list *list, size_t rest, struct error *err)
 {
-    bool leads_up = rest > 0 && list->entries[rest - 1].name.max_txid == capture_now(capture)->txid;
-
-    for (size_t index = 0; index < list->count; index++) {
-        if (leads_up && index < rest)
-            continue;
-        auto_free char *folder = adopt_folder(capture, &list->entries[index]);
-        TRY(segment_dir_remove(folder, &list->entries[index].name, err));
-    }
-    return RC_OK;
+    for (size_t index = rest; index < list->count; index++)
+        TRY(adopt_remove(capture, &list->entries[index], err));
+    return state_sync_spool(&capture->folder, err);
 }
 
 rc capture_adopt_commit(struct capture *capture, struct error *err)

@@ -165,30 +165,34 @@ rc state_write_position(struct state *state, struct error *err)
     return position_file_write(state->position_path, &state->now, err);
 }
 
-/* MERGED is the folder inside the spool; the names in both. */
-static rc state_sync_spool(const char *merged, struct error *err)
+rc state_sync_spool(const struct state *state, struct error *err)
 {
+    auto_free char *merged = segment_dir_merged(state->spool);
     auto_free char *inside = path_join(merged, "segment");
 
     TRY(fs_sync_parent(merged, err));
     return fs_sync_parent(inside, err);
 }
 
-rc state_forget(struct state *state, const struct database_id *id, uint32_t page_size,
-    bool keep_spool, struct error *err)
+rc state_drop_spool(struct state *state, struct error *err)
 {
     auto_segment_list struct segment_list list = SEGMENT_LIST_INIT;
     auto_free char *merged = segment_dir_merged(state->spool);
 
+    /* Oldest first: what is left after a crash is contiguous and still ends in the position. */
+    TRY(segment_dir_list_spool(&list, state->spool, err));
+    for (size_t index = 0; index < list.count; index++) {
+        const struct segment_entry *entry = &list.entries[index];
+        TRY(segment_dir_remove(entry->is_merged ? merged : state->spool, &entry->name, err));
+    }
+    return state_sync_spool(state, err);
+}
+
+rc state_forget(struct state *state, const struct database_id *id, uint32_t page_size,
+    bool keep_spool, struct error *err)
+{
     if (!keep_spool) {
-        /* Oldest first: what is left after a crash is contiguous and still ends in the position. */
-        TRY(segment_dir_list_spool(&list, state->spool, err));
-        for (size_t index = 0; index < list.count; index++) {
-            const struct segment_entry *entry = &list.entries[index];
-            TRY(segment_dir_remove(entry->is_merged ? merged : state->spool, &entry->name, err));
-        }
-        /* One that a power cut brought back would be taken for the newest position. */
-        TRY(state_sync_spool(merged, err));
+        TRY(state_drop_spool(state, err));
         TRY(fs_remove(state->position_path, err));
     }
     TRY(digest_map_reset(state->map, id, page_size, err));

@@ -55,6 +55,12 @@ must_use rc state_load(
 /* Write `position` from NOW. */
 must_use rc state_write_position(struct state *state, struct error *err);
 
+/* Remove every segment. */
+must_use rc state_drop_spool(struct state *state, struct error *err);
+
+/* One that a power cut brought back would be taken for the newest position. */
+must_use rc state_sync_spool(const struct state *state, struct error *err);
+
 /*
  * Make room for another history: position gone, the map empty for ID and PAGE_SIZE. The segments
  * stay when KEEP_SPOOL.

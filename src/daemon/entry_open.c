@@ -122,7 +122,15 @@ static rc entry_adopt(struct entry *entry, struct capture *capture,
     const struct replica_position *position, struct error *err)
 {
     struct capture_position local = capture_position_of(position);
+    struct replica_position end;
 
+    /*
+     * What is in the spool may go on from there, unless somebody else already did. (The log ends
+     * before the position where a snapshot was faster.)
+     */
+    TRY(replica_log_end(entry->replica, position->timeline, &end, err));
+    if (end.txid > position->txid)
+        TRY(capture_drop_spool(capture, err));
     TRY(capture_adopt_begin(capture, &local, err));
     TRY(replica_each_page_digest(
         entry->replica, position, capture_state_dir(capture), entry_adopt_page, capture, err));
@@ -145,8 +153,10 @@ static rc entry_join(struct entry *entry, struct capture *capture, struct error 
     uint64_t larger =
         difference.page_count > parent.page_count ? difference.page_count : parent.page_count;
     if (!equal && !difference.same_file && difference.equal_count * 2 <= larger) {
-        if (entry->context->new_timeline)
+        if (entry->context->new_timeline) {
+            TRY(entry_store_spool(entry, capture, err));
             return entry_begin_timeline(entry, capture, &parent, err);
+        }
         FAIL(err, RC_MISMATCH,
             "the database shares %llu of %llu pages with txid %llu in '%s': not the same database; "
             "restore the replica over it, choose another replica path, or run with -new-timeline",
@@ -158,8 +168,10 @@ static rc entry_join(struct entry *entry, struct capture *capture, struct error 
      * database on a second machine is equal as well. In a timeline of our own nothing is mixed, and
      * the other one finds out.
      */
-    if (!difference.same_file)
+    if (!difference.same_file || entry->by_replica) {
+        TRY(entry_store_spool(entry, capture, err));
         TRY(entry_claim(entry, &parent, parent.page_size, true, &timeline, err));
+    }
     return entry_continue(entry, capture, timeline, err);
 }
 
@@ -169,6 +181,10 @@ static rc entry_open_by_replica(struct entry *entry, struct capture *capture, st
     struct replica_info info;
     rc inspected = replica_inspect(entry->replica, &info, err);
 
+    if (inspected == RC_NOT_FOUND && entry->by_replica) {
+        entry->by_replica = false;
+        FAIL(err, RC_BUSY, "the replica is gone: the local state is gone on from after all");
+    }
     if (inspected == RC_NOT_FOUND)
         return entry_begin_history(entry, capture, err);
     if (inspected != RC_OK)
@@ -199,29 +215,20 @@ static rc entry_open_replaced(struct entry *entry, struct capture *capture, stru
     struct replica_position position = replica_position_of(capture_position(capture));
 
     log_event(LOG_WARN, "the database file was replaced", "db", entry->config->path, NULL);
-    if (position.page_size != capture_file_page_size(capture))
+    if (position.page_size != capture_file_page_size(capture)) {
+        TRY(entry_store_spool(entry, capture, err));
         return entry_begin_timeline(entry, capture, &position, err);
+    }
     return entry_join(entry, capture, err);
-}
-
-static uint32_t entry_take_wanted_timeline(struct entry *entry)
-{
-    pthread_mutex_lock(&entry->mu);
-    uint32_t timeline = entry->wanted_timeline;
-    entry->wanted_timeline = 0;
-    pthread_mutex_unlock(&entry->mu);
-    return timeline;
 }
 
 static rc entry_open_capture(struct entry *entry, struct capture *capture, struct error *err)
 {
-    uint32_t timeline = entry_take_wanted_timeline(entry);
-
+    if (entry->by_replica)
+        return entry_open_by_replica(entry, capture, err);
     switch (capture_state_kind(capture)) {
     case CAPTURE_STATE_POSITION:
-        if (timeline == 0)
-            timeline = capture_position(capture)->timeline;
-        return entry_continue(entry, capture, timeline, err);
+        return entry_continue(entry, capture, capture_position(capture)->timeline, err);
     case CAPTURE_STATE_REPLACED:
         return entry_open_replaced(entry, capture, err);
     case CAPTURE_STATE_NONE:
@@ -238,6 +245,7 @@ static void entry_note_folders(struct entry *entry, const struct capture *captur
     free(entry->spool_dir);
     entry->state_dir = text_copy(capture_state_dir(capture));
     entry->spool_dir = text_copy(capture_spool_dir(capture));
+    entry->origin_txid = capture_origin_txid(capture);
 }
 
 /*
@@ -290,7 +298,7 @@ static rc entry_open(struct entry *entry, bool *ret_refused, struct error *err)
     }
 
     entry_note_folders(entry, capture);
-    entry->origin_txid = capture_origin_txid(capture);
+    entry->by_replica = false;
     pthread_mutex_lock(&entry->capture_mu);
     assert(entry->capture == NULL);
     entry->capture = capture;

@@ -86,6 +86,7 @@ struct entry {
     uint64_t written_durable;   /* guarded by replica_mu: what the durable file says */
     int64_t fence_due_ms; /* guarded by replica_mu: when to look for other writers; monotonic */
     bool fence_wanted;    /* guarded by replica_mu: something was stored unlooked */
+    bool by_replica;      /* guarded by replica_mu: the local state is not to be gone on from */
     uint64_t origin_txid; /* guarded by replica_mu: capture_origin_txid() at the last open */
     char *state_dir;      /* guarded by replica_mu */
     char *spool_dir;      /* guarded by replica_mu */
@@ -103,7 +104,6 @@ struct entry {
     bool snapshot_wanted;      /* guarded by mu */
     uint64_t sync_count;       /* guarded by mu: captures since the last open */
     uint64_t drain_sync_count; /* guarded by mu: sync_count that draining waits for */
-    uint32_t wanted_timeline;  /* guarded by mu: claimed for the next open; 0: none */
     uint32_t timeline;         /* guarded by mu: new segments are made in it */
     struct capture_position captured; /* guarded by mu */
     struct replica_position durable;  /* guarded by mu: log in the store up to here */
@@ -155,6 +155,21 @@ void entry_reopen(struct entry *entry, int64_t delay_ms);
 
 /* No retry: an operator must decide. */
 void entry_refuse(struct entry *entry, const struct error *err);
+
+/*
+ * With replica_mu held, by the upload work: the first look at the replica after an open, which must
+ * come before anything is stored. RC_CANCELLED: the local state cannot be gone on from; it is
+ * opened again by the replica. RC_MISMATCH: another writer, or another database's replica.
+ */
+must_use rc entry_attach(struct entry *entry, struct error *err);
+
+/*
+ * With replica_mu held, by the open work: store what leads up to the position of CAPTURE, so that a
+ * timeline can be claimed behind it: no stored timeline departs from what is not stored. RC_BUSY:
+ * open again; the local state cannot be gone on from.
+ */
+must_use rc entry_store_spool(
+    struct entry *entry, const struct capture *capture, struct error *err);
 
 /*
  * A new timeline behind PARENT. CONTINUES: its log goes on from there; else it begins with a

@@ -203,6 +203,12 @@ class Situation(Case):
         self.write(self.database_path, 4)
         self.once()
 
+    def wait_for(self, daemon, question, what):
+        try:
+            wait_for(question, 60, what, pause=0.1)
+        except AssertionError as problem:
+            raise AssertionError(f"{problem}\n{daemon.log()[-3000:]}") from None
+
     # ---- claims
 
     def newest_point(self):
@@ -293,10 +299,7 @@ class Running(Situation):
             equal = not differing_pages(image, restored)
             remove_database(restored)
             return equal
-        try:
-            wait_for(same, 60, what, pause=0.1)
-        except AssertionError as problem:
-            raise AssertionError(f"{problem}\n{daemon.log()[-3000:]}") from None
+        self.wait_for(daemon, same, what)
 
     def check_resyncs(self, hand, point, expected_pages, daemon, stored):
         """The daemon may look between the two steps of a hand (the log is gone, the file is not there yet): then twice."""
@@ -454,10 +457,7 @@ class Refused(Situation):
         before = file_tree(self.replica.path)
         remove_database(self.database_path)
         os.rename(other, self.database_path)
-        try:
-            wait_for(lambda: daemon.process.poll() is not None, 60, "it ends, since nothing is left to replicate")
-        except AssertionError as problem:
-            raise AssertionError(f"{problem}\n{daemon.log()[-3000:]}") from None
+        self.wait_for(daemon, lambda: daemon.process.poll() is not None, "it ends, since nothing is left to replicate")
         self.assertEqual(daemon.process.returncode, FAILED)
         self.assertEqual(file_tree(self.replica.path), before)
         refusal, = daemon.events("replication refused")
@@ -470,3 +470,121 @@ class Refused(Situation):
 
     def test_empty_beside_the_daemon(self):
         self.beside_the_daemon(rows=0)
+
+
+class StateSetBack(Situation):
+    """A state folder that is older than the replica: two histories never share a timeline, and it is said."""
+
+    def setUp(self):
+        super().setUp()
+        self.make_history()
+
+    def keep(self, *names):
+        """Copies of files as they are now; put back by put_back()."""
+        kept = self.path(f"kept-{self.next_number()}")
+        os.makedirs(kept)
+        for name in names:
+            if os.path.isdir(self.path(name)):
+                shutil.copytree(self.path(name), os.path.join(kept, name))
+            elif os.path.exists(self.path(name)):
+                shutil.copy2(self.path(name), os.path.join(kept, name))
+        return kept
+
+    def put_back(self, kept, *names):
+        """The old bytes in the files that are there now, as a file system that was set back has them."""
+        for name in names:
+            if os.path.isdir(os.path.join(kept, name)):
+                for base, _, old in os.walk(self.path(name)):
+                    for file in old:
+                        if not os.path.exists(os.path.join(kept, os.path.relpath(base, self.scratch), file)):
+                            os.unlink(os.path.join(base, file))
+                shutil.copytree(os.path.join(kept, name), self.path(name), dirs_exist_ok=True)
+            elif os.path.exists(os.path.join(kept, name)):
+                shutil.copyfile(os.path.join(kept, name), self.path(name))
+            elif os.path.exists(self.path(name)):
+                os.unlink(self.path(name))
+
+    FILES = ("app.db", "app.db-wal", "app.db-shm")
+
+    def go_on(self, transactions):
+        self.write(self.database_path, transactions)
+        self.once()
+
+    def check_departed(self, lost, result=None):
+        """A new timeline, said; what the future wrote stays restorable, page for page."""
+        if result:
+            self.assertIn("level=warn event=\"the history goes on from the replica, not from the local state\"", result.err)
+        self.assertEqual(self.newest_point()[0], 2)
+        self.check_history_stays()
+        self.check_newest()
+        restored = self.restore(self.replica, "-timeline", "1")
+        self.assertEqual(differing_pages(lost, restored), [])
+
+    def test_whole_machine(self):
+        """Database and state folder are set back, the replica is not; nothing was written since."""
+        kept = self.keep(".app.db-seawal", *self.FILES)
+        self.go_on(5)
+        lost = self.restore(self.replica)
+        self.put_back(kept, ".app.db-seawal", *self.FILES)
+        self.check_departed(lost, self.once())
+        self.go_on(3)
+        self.check_newest()
+
+    def test_whole_machine_and_fewer_commits(self):
+        """The machine goes on with fewer transactions than the replica has."""
+        kept = self.keep(".app.db-seawal", *self.FILES)
+        for _ in range(3):
+            self.go_on(5)
+        lost = self.restore(self.replica)
+        self.put_back(kept, ".app.db-seawal", *self.FILES)
+        self.write(self.database_path, 2)
+        self.check_departed(lost, self.once())
+
+    def test_whole_machine_and_more_commits(self):
+        """The machine goes on with more: the numbers run past those of the replica before it is looked at."""
+        self.hold()
+        self.write(self.database_path, 1)
+        self.once()
+        kept = self.keep(".app.db-seawal", *self.FILES)
+        self.go_on(3)
+        lost = self.restore(self.replica)
+        self.release()
+        self.put_back(kept, ".app.db-seawal", *self.FILES)
+        self.hold()
+        self.write(self.database_path, 9)
+        result = self.once()
+        self.assertIn("continuity=continued", result.err)
+        self.check_departed(lost, result)
+
+    def test_state_folder_alone(self):
+        """The database is the newest, its state folder is not: one transaction of what differs, if anything."""
+        kept = self.keep(".app.db-seawal")
+        for _ in range(3):
+            self.go_on(4)
+        lost = self.restore(self.replica)
+        self.put_back(kept, ".app.db-seawal")
+        before = self.replica.keys()
+        result = self.once()
+        self.assertEqual([key for key in self.replica.keys() if key not in before], ["timelines/00000002.json"])
+        self.go_on(1)
+        self.check_departed(lost, result)
+
+    def test_while_the_store_is_away(self):
+        """Captured into the spool without a look at the replica; found when the store is back."""
+        kept = self.keep(".app.db-seawal", *self.FILES)
+        for _ in range(2):
+            self.go_on(4)
+        lost = self.restore(self.replica)
+        self.put_back(kept, ".app.db-seawal", *self.FILES)
+        os.rename(self.replica.path, self.replica.path + "-away")
+        with open(self.replica.path, "w", encoding="ascii"):
+            pass  # a file in the folder's place: the store cannot be asked
+        daemon = self.daemon(self.database_path, self.replica)
+        self.write(self.database_path, 30)
+        wait_for(lambda: len(daemon.events("captured")) > 0 and daemon.events("failed"), 60, "captured, not stored")
+        os.unlink(self.replica.path)
+        os.rename(self.replica.path + "-away", self.replica.path)
+        self.wait_for(daemon, lambda: self.newest_point()[0] == 2, "a timeline of its own")
+        self.write(self.database_path, 2)
+        self.assertEqual(daemon.stop(), DONE, daemon.log())
+        self.check_departed(lost)
