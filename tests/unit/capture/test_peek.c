@@ -5,6 +5,7 @@
  */
 #include "capture/peek.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -223,6 +224,32 @@ static void peek_refuses_a_damaged_spool(void **state)
     world_free(&world);
 }
 
+/* A segment under the name of another range: the name is not believed. */
+static void peek_refuses_a_renamed_segment(void **state)
+{
+    static const char *const names[] = { "0000000000000002-0000000000000003-1790000000000.seg",
+        "0000000000000001-0000000000000003-1790000000000.seg" };
+
+    (void)state;
+    for (size_t index = 0; index < array_count(names); index++) {
+        auto_buf struct buf log = BUF_INIT(1 << 20);
+        struct world world = closed_world(&log);
+        auto_free char *spool = text_format("%s/.app.db-seawal/spool", world.scratch.folder);
+        auto_segment_list struct segment_list list = SEGMENT_LIST_INIT;
+        char name[SEGMENT_NAME_SIZE];
+        struct error err = { 0 };
+
+        CHECK_OK(segment_dir_list(&list, spool, &err));
+        assert_int_equal(list.count, 1);
+        segment_name_format(name, &list.entries[0].name);
+        auto_free char *from = text_format("%s/%s", spool, name);
+        auto_free char *to = text_format("%s/%s", spool, names[index]);
+        assert_int_equal(rename(from, to), 0);
+        assert_int_equal(look(&world).code, RC_CORRUPT);
+        world_free(&world);
+    }
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -232,6 +259,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(peek_judges_a_log_that_was_left),
         cmocka_unit_test(peek_judges_the_index_that_somebody_uses),
         cmocka_unit_test(peek_refuses_a_damaged_spool),
+        cmocka_unit_test(peek_refuses_a_renamed_segment),
     };
 
     return world_main(argc, argv, tests, array_count(tests), NULL);

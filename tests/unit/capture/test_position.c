@@ -4,6 +4,7 @@
 #include "../../../src/capture/position_priv.h"
 
 #include "base/alloc.h"
+#include "codec/digest.h"
 #include "harness/check.h"
 #include "harness/scratch.h"
 
@@ -81,6 +82,54 @@ static void no_bit_of_a_position_can_change(void **unused)
         CHECK_RC(position_file_decode(&read, bytes_of(good, size), &err), RC_CORRUPT);
 }
 
+/* The same checksum over bytes that are said to be something else. */
+static void a_position_that_cannot_be_is_refused(void **unused)
+{
+    (void)unused;
+    enum { AT_MAGIC = 7, AT_PAGE_SIZE = 8 + 16 + 4, AT_TXID = AT_PAGE_SIZE + 12 };
+    static const struct {
+        size_t place;
+        uint64_t value;
+        size_t size;
+        rc wanted;
+    } rows[] = {
+        { AT_MAGIC, '2', 1, RC_UNSUPPORTED },
+        { AT_PAGE_SIZE, 256, 4, RC_CORRUPT },
+        { AT_PAGE_SIZE, 131072, 4, RC_CORRUPT },
+        { AT_PAGE_SIZE, 65536, 4, RC_OK },
+        { AT_TXID, 0, 8, RC_CORRUPT },
+    };
+
+    for (size_t index = 0; index < array_count(rows); index++) {
+        uint8_t bytes[POSITION_FILE_SIZE];
+        uint8_t value[8];
+        struct position_file read = { 0 };
+        struct error err = { 0 };
+
+        position_file_encode(bytes, &sample);
+        put_be64(value, rows[index].value);
+        memcpy(bytes + rows[index].place, value + 8 - rows[index].size, rows[index].size);
+        put_be64(bytes + sizeof bytes - 8, bytes_digest(bytes_of(bytes, sizeof bytes - 8)));
+        CHECK_RC(
+            position_file_decode(&read, bytes_of(bytes, sizeof bytes), &err), rows[index].wanted);
+    }
+}
+
+static void a_file_that_is_not_there_has_no_mark(void **unused)
+{
+    (void)unused;
+    auto_scratch struct scratch scratch = scratch_new();
+    auto_free char *path = scratch_path(&scratch, "app.db");
+    struct file_mark mark = { 0 };
+    struct error err = { 0 };
+
+    CHECK_RC(file_mark_read(&mark, path, &err), RC_NOT_FOUND);
+    CHECK_SAYS(err, path);
+    scratch_write(&scratch, "app.db", bytes_of("", 0));
+    CHECK_OK(file_mark_read(&mark, path, &err));
+    assert_true(mark.inode != 0);
+}
+
 static void a_file_is_known_by_inode_and_birth(void **unused)
 {
     (void)unused;
@@ -96,6 +145,7 @@ static void a_file_is_known_by_inode_and_birth(void **unused)
     assert_false(file_mark_same(&mark, &reborn));
     assert_false(file_mark_same(&mark, &other));
     assert_true(file_mark_same(&mark, &unborn));
+    assert_true(file_mark_same(&unborn, &mark));
     assert_false(file_mark_same(&mark, &unborn_moved));
 }
 
@@ -104,6 +154,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_position_comes_back_as_it_was_written),
         cmocka_unit_test(no_bit_of_a_position_can_change),
+        cmocka_unit_test(a_position_that_cannot_be_is_refused),
+        cmocka_unit_test(a_file_that_is_not_there_has_no_mark),
         cmocka_unit_test(a_file_is_known_by_inode_and_birth),
     };
 
