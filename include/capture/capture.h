@@ -74,6 +74,12 @@ enum capture_state_kind {
 };
 enum capture_state_kind capture_state_kind(const struct capture *capture);
 
+/*
+ * What was found damaged in the state folder, with RC_CORRUPT, though nothing of it is needed: the
+ * kind is then NONE or DAMAGED, and a replica stands in. Borrowed; code RC_OK: nothing.
+ */
+const struct error *capture_state_trouble(const struct capture *capture);
+
 /* The newest position on local disk; all zero for CAPTURE_STATE_NONE. */
 const struct capture_position *capture_position(const struct capture *capture);
 

@@ -140,6 +140,11 @@ enum capture_state_kind capture_state_kind(const struct capture *capture)
     return capture->folder.kind;
 }
 
+const struct error *capture_state_trouble(const struct capture *capture)
+{
+    return &capture->folder.trouble;
+}
+
 const struct capture_position *capture_position(const struct capture *capture)
 {
     return &capture->folder.now.position;

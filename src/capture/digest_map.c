@@ -264,6 +264,17 @@ bool digest_map_sum(const struct digest_map *map, uint32_t page_count, uint64_t 
     return true;
 }
 
+void digest_map_clear_behind(struct digest_map *map, uint32_t page_count)
+{
+    uint64_t *entries = map_entries_of(map);
+
+    /* Pages of the file that hold nothing but zeros stay clean. */
+    for (uint64_t index = page_count; index < map->capacity; index++) {
+        if (entries[index] != PAGE_DIGEST_UNKNOWN)
+            entries[index] = PAGE_DIGEST_UNKNOWN;
+    }
+}
+
 rc digest_map_begin(struct digest_map *map, uint64_t txid, struct error *err)
 {
     struct undo_header *header = undo_header_of(map);

@@ -77,6 +77,9 @@ uint64_t digest_map_page(const struct digest_map *map, uint32_t pgno);
 /* The sum over pages 1..PAGE_COUNT but the lock page; false when one of them is not known. */
 bool digest_map_sum(const struct digest_map *map, uint32_t page_count, uint64_t *ret);
 
+/* Pages behind PAGE_COUNT are not there: unknown from now on. */
+void digest_map_clear_behind(struct digest_map *map, uint32_t page_count);
+
 /* Changes between begin and commit are journaled and can be taken back. TXID is not 0. */
 must_use rc digest_map_begin(struct digest_map *map, uint64_t txid, struct error *err);
 must_use rc digest_map_set(

@@ -70,9 +70,8 @@ static rc state_check_spool(const struct state *state, const struct segment_list
         if (next == after || (after == origin_txid && next == origin_txid + 1))
             continue;
         FAIL(err, RC_CORRUPT,
-            "spool '%s': transactions %llu to %llu are missing; move the folder '%s' away to "
-            "continue from the replica",
-            state->spool, (unsigned long long)after, (unsigned long long)next - 1, state->folder);
+            "spool '%s': transactions %llu to %llu are missing", state->spool,
+            (unsigned long long)after, (unsigned long long)next - 1);
     }
     return RC_OK;
 }
@@ -135,6 +134,11 @@ static rc state_check_map(struct state *state, bool *ret, struct error *err)
         return RC_OK;
     TRY(digest_map_recover(state->map, position->txid, err));
     *ret = digest_map_sum(state->map, position->page_count, &sum) && sum == position->digest;
+    if (!*ret)
+        return RC_OK;
+
+    /* Behind the end nothing is known; a power cut may have lost the stores that said so. */
+    digest_map_clear_behind(state->map, position->page_count);
     return RC_OK;
 }
 
@@ -143,17 +147,28 @@ rc state_load(
 {
     bool agrees = false;
 
-    TRY(state_load_position(state, err));
     state->kind = CAPTURE_STATE_NONE;
+    state->trouble = (struct error){ 0 };
+    rc loaded = state_load_position(state, &state->trouble);
+    if (loaded == RC_CORRUPT) {
+        state->now = (struct position_file){ 0 };
+        return RC_OK; /* the replica stands in */
+    }
+    if (loaded != RC_OK) {
+        *err = state->trouble;
+        return loaded;
+    }
     if (state->now.position.txid == 0)
         return RC_OK;
 
     TRY(state_check_map(state, &agrees, err));
     if (state->now.position.page_size != page_size)
         state->kind = CAPTURE_STATE_REPLACED;
-    else if (!agrees)
+    else if (!agrees) {
         state->kind = CAPTURE_STATE_DAMAGED;
-    else if (!file_mark_same(&state->now.file, mark))
+        error_set(&state->trouble, RC_CORRUPT, 0, __FILE__, __LINE__,
+            "'%s/digests' does not agree with the position", state->folder);
+    } else if (!file_mark_same(&state->now.file, mark))
         state->kind = CAPTURE_STATE_REPLACED;
     else
         state->kind = CAPTURE_STATE_POSITION;

@@ -39,6 +39,7 @@ struct state {
 
     /* What was found, or written since; all zero without a position. */
     enum capture_state_kind kind;
+    struct error trouble; /* what is damaged in the folder; RC_OK: nothing */
     struct position_file now;
 };
 #define STATE_INIT ((struct state){ .lock_fd = -1 })

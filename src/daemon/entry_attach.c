@@ -25,6 +25,8 @@ static void attach_reader_release(struct segment_reader *const *reader)
     segment_reader_free(*reader);
 }
 
+static const char attach_damage[] = "a segment in the spool is damaged";
+
 struct attach_local {
     const struct capture_position *captured;
     const char *spool_dir;
@@ -116,6 +118,15 @@ struct attach_sight {
     const char *apart;               /* why the local state cannot be gone on from; NULL: it can */
 };
 
+/* What a look into the spool answered; damage there is a reason to go by the replica. */
+static rc attach_of_spool(struct attach_sight *sight, rc looked)
+{
+    if (looked != RC_CORRUPT)
+        return looked;
+    sight->apart = attach_damage;
+    return RC_OK;
+}
+
 /* The replica is empty although we have a history: it was emptied, or the bucket is new. */
 static rc attach_create_again(
     struct entry *entry, const struct capture_position *captured, struct error *err)
@@ -146,16 +157,18 @@ static rc attach_judge_beginning(struct entry *entry, const struct attach_local 
     struct replica_position parent_end = { 0 };
     bool known = false;
 
-    TRY(attach_base(local, &sight->durable, err));
+    TRY(attach_of_spool(sight, attach_base(local, &sight->durable, err)));
+    if (sight->apart != NULL)
+        return RC_OK;
     if (sight->durable.timeline != timeline) {
         /* Segments of the parent lie in the spool as well; most of them are stored. */
         TRY(replica_log_end(entry->replica, sight->durable.timeline, &parent_end, err));
         if (parent_end.txid == 0)
             return RC_OK;
-        TRY(attach_went_through(local, &parent_end, &known, err));
+        TRY(attach_of_spool(sight, attach_went_through(local, &parent_end, &known, err)));
         if (known)
             sight->durable = parent_end;
-        else
+        else if (sight->apart == NULL)
             sight->apart = "the replica's log of the timeline before is not the local one";
         return RC_OK;
     }
@@ -175,9 +188,9 @@ static rc attach_judge_log(struct entry *entry, const struct attach_local *local
     TRY(replica_log_end(entry->replica, local->captured->timeline, &end, err));
     if (end.txid == 0)
         return attach_judge_beginning(entry, local, sight, err);
-    TRY(attach_went_through(local, &end, &known, err));
+    TRY(attach_of_spool(sight, attach_went_through(local, &end, &known, err)));
     sight->durable = end;
-    if (!known)
+    if (!known && sight->apart == NULL)
         sight->apart = end.txid > local->captured->txid
                            ? "the local state is older than the replica"
                            : "the replica's log of this timeline is not the local one";
@@ -295,6 +308,20 @@ rc entry_attach(struct entry *entry, struct error *err)
     entry->uploader = attach_uploader(entry, &local, &sight, entry->origin_txid);
     attach_take(entry, &sight, snapshot_done_count, &sight.durable);
     return RC_OK;
+}
+
+rc entry_spool_damaged(struct entry *entry, struct error *err)
+{
+    struct attach_sight sight = { .apart = attach_damage };
+
+    pthread_mutex_lock(&entry->mu);
+    struct capture_position captured = entry->captured;
+    sight.durable = entry->durable;
+    pthread_mutex_unlock(&entry->mu);
+    log_error(LOG_WARN, err, attach_damage, "db", entry->config->path, NULL);
+    attach_give_up(entry, &captured, &sight);
+    entry_reopen(entry, 0);
+    FAIL(err, RC_CANCELLED, "opened again: %s", attach_damage);
 }
 
 /* ---- before a timeline is claimed */

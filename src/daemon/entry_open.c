@@ -224,6 +224,10 @@ static rc entry_open_replaced(struct entry *entry, struct capture *capture, stru
 
 static rc entry_open_capture(struct entry *entry, struct capture *capture, struct error *err)
 {
+    const struct error *trouble = capture_state_trouble(capture);
+    if (trouble->code != RC_OK)
+        log_error(LOG_WARN, trouble, "the state folder is damaged: the replica stands in", "db",
+            entry->config->path, NULL);
     if (entry->by_replica)
         return entry_open_by_replica(entry, capture, err);
     switch (capture_state_kind(capture)) {

@@ -163,6 +163,9 @@ void entry_refuse(struct entry *entry, const struct error *err);
  */
 must_use rc entry_attach(struct entry *entry, struct error *err);
 
+/* With replica_mu held, by the upload work, for ERR of the uploader: likewise RC_CANCELLED. */
+must_use rc entry_spool_damaged(struct entry *entry, struct error *err);
+
 /*
  * With replica_mu held, by the open work: store what leads up to the position of CAPTURE, so that a
  * timeline can be claimed behind it: no stored timeline departs from what is not stored. RC_BUSY:

@@ -134,7 +134,7 @@ static rc entry_upload(struct entry *entry, struct error *err)
     entry_measure_upload(entry, &report);
     if (entry->fence_wanted)
         scheduler_at(entry->context->scheduler, &entry->upload_job, entry->fence_due_ms);
-    return drained;
+    return drained == RC_CORRUPT ? entry_spool_damaged(entry, err) : drained;
 }
 
 /* True when the work should be done now. */

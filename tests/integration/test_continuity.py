@@ -588,3 +588,73 @@ class StateSetBack(Situation):
         self.write(self.database_path, 2)
         self.assertEqual(daemon.stop(), DONE, daemon.log())
         self.check_departed(lost)
+
+
+class StateDamaged(Situation):
+    """Each file of the state folder gone, cut, overwritten, or an older one: the newest is still the source's, and it is said."""
+
+    def setUp(self):
+        super().setUp()
+        self.make_history()
+
+    def state_files(self):
+        """Names of what matters; the lock and what `status` reads do not."""
+        folder = self.path(".app.db-seawal")
+        found = [os.path.relpath(os.path.join(base, name), folder) for base, _, names in os.walk(folder) for name in names]
+        return sorted(name for name in found if name not in ("lock", "durable", "undo"))
+
+    def damage(self, how, path, old):
+        with open(path, "rb") as stream:
+            body = stream.read()
+        if how == "removed":
+            os.unlink(path)
+            return
+        if how == "older":
+            body = old or body[:-1]
+        elif how == "cut":
+            body = body[:len(body) // 2]
+        elif how == "garbage":
+            body = self.random.randbytes(len(body))
+        else:
+            place = self.random.randrange(min(len(body), 6000))
+            body = body[:place] + bytes((body[place] ^ 0x40,)) + body[place + 1:]
+        with open(path, "r+b") as stream:
+            stream.truncate()
+            stream.write(body)
+
+    def damage_each(self, how):
+        folder = self.path(".app.db-seawal")
+        for number in range(len(self.state_files())):
+            self.write(self.database_path, 2)
+            self.once()
+            old = {name: open(os.path.join(folder, name), "rb").read() for name in self.state_files()}  # pylint: disable=consider-using-with
+            self.write(self.database_path, 3)
+            self.once()
+            self.write(self.database_path, 1)
+            before, (_, txid) = self.replica.keys(), self.newest_point()
+            name = self.state_files()[number]
+            with self.subTest(file=name):
+                self.damage(how, os.path.join(folder, name), old.get(name))
+                result = self.once()
+                self.assertIn("level=warn", result.err)
+                self.check_newest()
+                self.check_history_stays()
+                self.assertGreater(self.newest_point()[1], txid)
+                new = {key: size for key, size in self.replica.keys().items() if key not in before}
+                self.assertEqual([key for key in new if "/snapshot/" in key], [], result.err)
+                self.assertLess(sum(new.values()), 200 << 10)
+
+    def test_removed(self):
+        self.damage_each("removed")
+
+    def test_cut(self):
+        self.damage_each("cut")
+
+    def test_garbage(self):
+        self.damage_each("garbage")
+
+    def test_one_bit(self):
+        self.damage_each("bit")
+
+    def test_older(self):
+        self.damage_each("older")
