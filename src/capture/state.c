@@ -69,8 +69,7 @@ static rc state_check_spool(const struct state *state, const struct segment_list
 
         if (next == after || (after == origin_txid && next == origin_txid + 1))
             continue;
-        FAIL(err, RC_CORRUPT,
-            "spool '%s': transactions %llu to %llu are missing", state->spool,
+        FAIL(err, RC_CORRUPT, "spool '%s': transactions %llu to %llu are missing", state->spool,
             (unsigned long long)after, (unsigned long long)next - 1);
     }
     return RC_OK;

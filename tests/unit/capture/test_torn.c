@@ -59,7 +59,8 @@ static void file_write(
     assert_int_equal(write(fd, bytes, size), size);
 }
 
-/* File N as it is in VERSIONS[first], with every page of it for which the dice say so as in OTHER. */
+/* File N as it is in VERSIONS[first], with every page of it for which the dice say so as in OTHER.
+ */
 static void file_put_back(const struct world *world, size_t n, const struct version *first,
     const struct version *other, uint64_t *random)
 {
@@ -136,7 +137,8 @@ static void files_of_different_times_are_never_believed_wrongly(void **unused)
             index / VERSION_COUNT / VERSION_COUNT };
         for (size_t n = 0; n < NAME_COUNT; n++)
             file_put_back(&world, n, &versions[of[n]], NULL, NULL);
-        /* The newest segment is the position whatever the file says; the map must be of its time. */
+        /* The newest segment is the position whatever the file says; the map must be of its time.
+         */
         bool is_right = state_is_believed(&world);
         assert_int_equal(is_right, of[1] == VERSION_COUNT - 1);
         believed += is_right;
