@@ -1,0 +1,85 @@
+"""A replica with merged segments: what it can restore is told as it is, and damage in them by name."""
+import datetime
+import os
+
+from harness import DAMAGED, DONE, NOT_THERE, Case, wait_for
+
+
+class Merged(Case):
+    """The store is away until the spool was merged; 10 transactions before, some behind."""
+
+    def make(self):
+        path, self.replica = self.database(transactions=10), self.folder()
+        daemon = self.daemon(path, self.replica, settings={"spool-size": "300000"})
+        self.wait_restorable(self.replica, 10)
+        away = self.replica.path + ".away"
+        os.rename(self.replica.path, away)
+        with open(self.replica.path, "w", encoding="ascii") as stream:
+            stream.write("not a folder")
+        writer = self.start_writer(path, self.path("record"), mix="mixed", seconds=60, pause_us=500, rows=300)
+        wait_for(lambda: daemon.events("spool merged"), 120, "a merged spool")
+        writer.terminate()
+        writer.wait(60)
+        os.unlink(self.replica.path)
+        os.rename(away, self.replica.path)
+        wait_for(lambda: self.replica.segments("1"), 120, "a merged segment in the replica")
+        self.write(path, 3)
+        self.assertEqual(daemon.stop(), DONE, daemon.log())
+        self.durable = daemon.durable()
+        self.check_same(path, self.restore(self.replica))
+
+    def test_is_told_as_it_is(self):
+        self.make()
+        timeline = self.history(self.replica)["timelines"][0]
+        windows, merged = timeline["windows"], timeline["merged"]
+        self.assertGreaterEqual(len(merged), 1)
+        self.assertEqual(timeline["gaps"], [])
+        self.assertEqual(windows[-1]["last_txid"], self.durable)
+        for before, between, after in zip(windows, merged, windows[1:]):
+            self.assertEqual(between["first_txid"], before["last_txid"] + 1)
+            self.assertEqual(between["last_txid"], after["first_txid"])
+            self.assertEqual(between["last_time"], after["first_time"])
+        text = self.seawal("history", self.replica.url)
+        self.assertEqual(text.code, DONE, str(text))
+        self.assertIn("merged, to be restored as of their last transaction only", text.out)
+
+        # Its ends are points, and nothing within it; a time within it gives what was before it.
+        between, last_before = merged[0], windows[0]["last_txid"]
+        self.assertGreater(between["last_txid"], between["first_txid"])
+        for txid in (last_before, between["last_txid"]):
+            self.restored_state(self.replica, "-txid", str(txid))
+        within = (between["first_txid"] + between["last_txid"] - 1) // 2
+        out = self.path("within.db")
+        result = self.seawal("restore", "-o", out, "-txid", str(within), self.replica.url)
+        self.assertEqual(result.code, NOT_THERE, str(result))
+        self.assertFalse(os.path.exists(out))
+        self.assertIn(f"nearest that are: {last_before} (", result.err)
+        self.assertIn(f" and {between['last_txid']} (", result.err)
+        before = datetime.datetime.fromisoformat(between["last_time"].replace("Z", "+00:00"))
+        earlier = (before - datetime.timedelta(milliseconds=1)).isoformat().replace("+00:00", "Z")
+        result = self.seawal("restore", "-json", "-o", out, "-timestamp", earlier, self.replica.url)
+        self.assertEqual(result.code, DONE, str(result))
+        self.assertEqual(result.json["txid"], last_before)
+
+    def test_damage_is_named(self):
+        self.make()
+        key = self.replica.segments("1")[0]
+        good = self.replica.get(key)
+        before = self.history(self.replica)["timelines"][0]["windows"][0]["last_txid"]
+        for place in (100, len(good) // 2, len(good) - 100):
+            bad = bytearray(good)
+            bad[place] ^= 0x40
+            self.replica.put(key, bytes(bad))
+            with self.subTest(place=place):
+                out = self.path("damaged.db")
+                result = self.seawal("restore", "-o", out, self.replica.url)
+                self.assertEqual(result.code, DAMAGED, str(result))
+                self.assertIn(key, result.err)
+                self.assertFalse(os.path.exists(out))
+                self.restored_state(self.replica, "-txid", str(before))
+        self.replica.delete(key)
+        result = self.seawal("history", self.replica.url)
+        self.assertEqual(result.code, DAMAGED, str(result))
+        self.restore(self.replica, expect=DAMAGED)
+        self.replica.put(key, good)
+        self.restore(self.replica)
