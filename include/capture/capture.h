@@ -194,7 +194,8 @@ struct capture_poison {
 
 struct capture_maintain_report {
     struct capture_poison poison;
-    bool advanced; /* the pin moved */
+    bool may_be_struck; /* a checkpoint from before the pin goes on: maintain again soon */
+    bool advanced;      /* the pin moved */
     bool reset_tried;
     bool reset_done;
     bool reader_in_the_way;

@@ -47,6 +47,13 @@ struct pin_client {
 must_use rc pin_hold(struct database *database, struct error *err);
 void pin_drop(struct database *database);
 
+/*
+ * Prove that no checkpointer is in flight whose look at the index is older than this call. One that
+ * looked before the first pin stood can still be struck by the WAL-reset bug (poison.h); once this
+ * has been RC_OK with the pin held, none can. RC_BUSY: one is at work; it is waited for briefly.
+ */
+must_use rc pin_outlast_checkpointers(struct database *database, struct error *err);
+
 /* Where the pin stands. */
 struct pin_state {
     bool held;

@@ -54,6 +54,7 @@ struct capture {
     struct log_place pinned; /* where the pin was when it last moved; not beyond its real place */
 
     struct capture_poison poison; /* not told yet, or not healed yet */
+    bool is_alone; /* no checkpoint from before the pin is in flight, so nothing can be struck */
 
     int64_t wall_ms;                   /* of the call in progress */
     struct capture_sync_report report; /* what was done since the last sync that told it */

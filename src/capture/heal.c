@@ -1,17 +1,29 @@
 /*
  * heal - a log whose index SQLite's WAL-reset bug has poisoned is made whole before it does harm
  *
- * It is looked for at open, before anything is read, and in every round. What was captured needs no
+ * It is looked for at open, before anything is read, and in every round, the first of which come
+ * until it can happen no more. What was captured needs no
  * healing: it is read from the log's frames.
  */
 #include "capture_priv.h"
 
 #include "sqlite/poison.h"
 
+/* A checkpointer that looked at the index before the pin stood may strike until it is through. */
+static rc heal_outlast(struct capture *capture, struct error *err)
+{
+    rc result = pin_outlast_checkpointers(capture->database, err);
+
+    capture->is_alone = result == RC_OK;
+    return result == RC_BUSY ? RC_OK : result;
+}
+
 rc capture_heal(struct capture *capture, struct error *err)
 {
     struct index_poison found;
 
+    if (capture->state == CAPTURE_FOLLOWING && !capture->is_alone)
+        TRY(heal_outlast(capture, err));
     if (!database_index_is_poisoned(capture->database, &found)) {
         /* It waited for us, and somebody's recovery was faster. */
         if (capture->poison.state == CAPTURE_POISON_BUSY)

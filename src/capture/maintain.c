@@ -178,6 +178,7 @@ rc capture_maintain(struct capture *capture, int64_t monotonic_ms, int64_t wall_
     TRY(capture_heal(capture, err));
     TRY(capture_follow(capture, &header, err));
     report.poison = capture->poison;
+    report.may_be_struck = !capture->is_alone;
     if (capture->poison.state == CAPTURE_POISON_HEALED)
         capture->poison = (struct capture_poison){ 0 };
 

@@ -155,7 +155,7 @@ static int64_t entry_round_next_ms(
 
     if (round->sync.transaction_count > 0)
         next_ms = smaller_ms(next_ms, ENTRY_SETTLE_MS);
-    if (round->maintain.poison.state == CAPTURE_POISON_BUSY)
+    if (round->maintain.poison.state == CAPTURE_POISON_BUSY || round->maintain.may_be_struck)
         next_ms = smaller_ms(next_ms, ENTRY_POISON_RETRY_MS);
     if (entry->reset_pending)
         next_ms = smaller_ms(next_ms, ENTRY_READER_RETRY_MS);

@@ -143,15 +143,16 @@ rc pin_capture(struct database *database, const struct pin_client *client,
  * checkpoints holds this lock from before it reads the header until it is through. Held for no
  * longer than it takes to let go again, since recovery needs it.
  */
-static rc pin_outlast_checkpointers(struct database *database, struct error *err)
+rc pin_outlast_checkpointers(struct database *database, struct error *err)
 {
     int64_t until_ns = pin_wait_until_ns(database);
+    struct conn *conn = &database->reader; /* no statement runs in between, and an idle database
+                                              needs no connection for it */
 
-    TRY(database_connect_locker(database, err));
     for (;;) {
-        rc code = conn_lock_index(&database->locker, WAL_INDEX_LOCK_CHECKPOINT, err);
+        rc code = conn_lock_index(conn, WAL_INDEX_LOCK_CHECKPOINT, err);
         if (code == RC_OK) {
-            conn_unlock_index(&database->locker, WAL_INDEX_LOCK_CHECKPOINT);
+            conn_unlock_index(conn, WAL_INDEX_LOCK_CHECKPOINT);
             return RC_OK;
         }
         if (code != RC_BUSY)

@@ -109,12 +109,51 @@ static void it_is_healed_while_following(void **unused)
     check_all_is_well(&world, OLD_COMMIT_COUNT + 2 * NEW_COMMIT_COUNT + 1);
 }
 
+/* The application's checkpointer, as far as others see it. */
+static void world_checkpointing(struct world *world, bool begins)
+{
+    enum { CHECKPOINT_LOCK = 1 };
+    int flags = SQLITE_SHM_EXCLUSIVE | (begins ? SQLITE_SHM_LOCK : SQLITE_SHM_UNLOCK);
+    sqlite3_file *file = NULL;
+
+    sqlite3_file_control(world->app, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+    assert_int_equal(file->pMethods->xShmLock(file, CHECKPOINT_LOCK, 1, flags), SQLITE_OK);
+}
+
+static void a_checkpoint_from_before_the_pin_is_watched_to_its_end(void **unused)
+{
+    (void)unused;
+    struct world world = world_new(4096);
+
+    world_sql(&world, "CREATE TABLE t(id INTEGER PRIMARY KEY, k INT, v)");
+    world_sql(&world, "INSERT INTO t VALUES(1, 0, 'x')");
+    world_begin(&world);
+    world_close(&world);
+
+    world_checkpointing(&world, true);
+    world_start(&world, CAPTURE_CONTINUED);
+    for (unsigned i = 0; i < 2; i++) {
+        struct capture_maintain_report report = world_maintain(&world);
+        assert_true(report.may_be_struck);
+        assert_int_equal(report.poison.state, CAPTURE_POISON_NONE);
+    }
+    poison_index(world.path, CLAIMED_FRAMES); /* the last thing that it does */
+    world_checkpointing(&world, false);
+
+    struct capture_maintain_report report = world_maintain(&world);
+    assert_false(report.may_be_struck);
+    assert_int_equal(report.poison.state, CAPTURE_POISON_HEALED);
+    assert_false(world_maintain(&world).may_be_struck);
+    check_all_is_well(&world, 0);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_start_heals_it_before_it_reads_a_page),
         cmocka_unit_test(while_it_cannot_be_healed_the_log_is_what_counts),
         cmocka_unit_test(it_is_healed_while_following),
+        cmocka_unit_test(a_checkpoint_from_before_the_pin_is_watched_to_its_end),
     };
 
     return world_main(argc, argv, tests, sizeof tests / sizeof tests[0], NULL);
