@@ -20,16 +20,30 @@
 #include "sim.h"
 #include "store/scheme.h"
 
-enum { OBJECT_SIZE_MAX = 64 << 20, POINT_COUNT_MAX = 1 << 16, IMAGE_SIZE_MAX = 256 << 20 };
+enum {
+    OBJECT_SIZE_MAX = 64 << 20,
+    POINT_COUNT_MAX = 1 << 16,
+    IMAGE_SIZE_MAX = 256 << 20,
+    PLACE_COUNT_MAX = 8
+};
 
 struct history_counts history_counts;
 
-/* A transaction of the history and the state that it is. */
+/*
+ * Behind which states a transaction may be. The same content may come twice: a power cut takes a
+ * state away and brings an older one back.
+ */
+struct places {
+    size_t states[PLACE_COUNT_MAX]; /* ascending; the state after the transaction's */
+    size_t count;
+};
+
+/* A transaction of the history and the states that it may be. */
 struct point {
     uint32_t timeline;
     uint64_t txid;
     uint64_t digest;
-    size_t state;
+    struct places places;
 };
 
 static struct point *points;
@@ -54,10 +68,11 @@ struct reading {
     struct store *store;
     struct replica *replica;
     const struct history_timeline *timeline;
-    size_t state;  /* of the transaction before; oracle_count(): none */
-    uint64_t txid; /* the same */
+    struct places before; /* of the transaction before; none: it is the first */
+    uint64_t txid;        /* the same */
     bool is_first;
     bool is_resync; /* of the transaction at hand */
+    int64_t time_ms;
 };
 
 static void reading_release(struct reading *reading)
@@ -92,35 +107,57 @@ static bool history_may_skip(
     return reading->is_resync && (!skipped->is_pinned || captured > skipped->epoch);
 }
 
-static size_t history_follow(const struct reading *reading, uint64_t txid, uint64_t digest)
+/* The first state of FIRST to LAST - 1 that may not be missing; LAST: none. */
+static size_t history_missing(
+    const struct reading *reading, size_t first, size_t last, uint64_t txid)
 {
-    size_t first = reading->state == oracle_count() ? 0 : reading->state + 1;
-    size_t found = oracle_find(digest, first);
+    if (reading->is_first)
+        return last;
+    for (size_t i = first; i < last; i++)
+        if (!oracle_at(i)->is_lost && !history_may_skip(reading, oracle_at(i), txid))
+            return i;
+    return last;
+}
 
-    if (found == oracle_count()) {
+/* Whether state NEXT may follow what the transaction before may be. */
+static bool history_reaches(const struct reading *reading, size_t next, uint64_t txid)
+{
+    for (size_t i = 0; i < reading->before.count; i++) {
+        size_t first = reading->before.states[i];
+        if (first <= next && history_missing(reading, first, next, txid) == next)
+            return true;
+    }
+    return reading->before.count == 0 && history_missing(reading, 0, next, txid) == next;
+}
+
+static void history_complain(const struct reading *reading, uint64_t txid, uint64_t digest)
+{
+    size_t first = reading->before.count == 0 ? 0 : reading->before.states[0];
+    size_t found = oracle_find(digest, first);
+    unsigned timeline = reading->timeline->info.timeline;
+
+    if (found == oracle_count())
+        sim_broken("timeline %u txid %llu (digest %016llx) is no state from state %zu on", timeline,
+            (unsigned long long)txid, (unsigned long long)digest, first);
+    else
         sim_broken(
-            "timeline %u txid %llu (digest %016llx) is a state that never was after state %zu",
-            reading->timeline->info.timeline, (unsigned long long)txid, (unsigned long long)digest,
-            reading->state);
-        return found;
-    }
-    for (size_t i = first; i < found && !reading->is_first; i++) {
-        if (oracle_at(i)->is_lost)
-            continue;
-        history_counts.skipped++;
-        if (!history_may_skip(reading, oracle_at(i), txid))
-            sim_broken(
-                "state %zu was seen and is not in the history: timeline %u txid %llu is state %zu",
-                i, reading->timeline->info.timeline, (unsigned long long)txid, found);
-    }
-    return found;
+            "state %zu was seen and is not in the history: timeline %u txid %llu is state %zu",
+            history_missing(reading, first, found, txid), timeline, (unsigned long long)txid,
+            found);
 }
 
 static void history_add(struct reading *reading, uint64_t txid, uint64_t digest)
 {
+    struct places after = { 0 };
+
     if (sim->broken[0] != '\0')
         return;
-    reading->state = history_follow(reading, txid, digest);
+    for (size_t i = oracle_find(digest, 0); i < oracle_count(); i = oracle_find(digest, i + 1))
+        if (after.count < PLACE_COUNT_MAX && history_reaches(reading, i, txid))
+            after.states[after.count++] = i + 1;
+    if (after.count == 0)
+        history_complain(reading, txid, digest);
+    reading->before = after;
     reading->txid = txid;
     reading->is_first = false;
     assert(point_count < POINT_COUNT_MAX);
@@ -128,7 +165,7 @@ static void history_add(struct reading *reading, uint64_t txid, uint64_t digest)
         .timeline = reading->timeline->info.timeline,
         .txid = txid,
         .digest = digest,
-        .state = reading->state,
+        .places = after,
     };
 }
 
@@ -140,6 +177,10 @@ static rc history_transaction(
     if (transaction->txid != reading->txid + 1)
         sim_broken("txid %llu follows %llu", (unsigned long long)transaction->txid,
             (unsigned long long)reading->txid);
+    if (transaction->time_ms < reading->time_ms)
+        sim_broken("the time of txid %llu lies before the one of its predecessor",
+            (unsigned long long)transaction->txid);
+    reading->time_ms = transaction->time_ms;
     history_counts.transactions++;
     history_counts.resyncs += (transaction->flags & TRANSACTION_RESYNC) != 0;
     reading->is_resync = (transaction->flags & TRANSACTION_RESYNC) != 0;
@@ -187,8 +228,9 @@ static void history_timeline(struct reading *reading)
     history_counts.timelines++;
     const struct point *parent =
         point_find(timeline->info.parent_timeline, timeline->info.parent_txid);
-    reading->state = parent == NULL ? oracle_count() : parent->state;
+    reading->before = parent == NULL ? (struct places){ 0 } : parent->places;
     reading->txid = timeline->info.parent_txid;
+    reading->time_ms = 0;
     reading->is_first = parent == NULL || timeline->info.own_snapshot;
     if (parent != NULL && parent->digest != timeline->info.parent_digest)
         sim_broken("timeline %u departs from another txid %llu", timeline->info.timeline,

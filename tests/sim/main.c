@@ -1,10 +1,11 @@
 /*
  * main - lives of an application and its daemon, one for each seed
  *
- *   sim [--from SEED] [--seeds N] [--verbose] [--keep] [--twice] [--quiet]
+ *   sim [--from SEED] [--seeds N] [--verbose] [--keep] [--twice] [--stop]
  *
  * Ends with one line of JSON that counts what happened; 1 when a promise was broken, and says
- * which seed did it. --twice runs each seed again and compares the traces.
+ * which seed did it. --twice runs each seed again and compares the traces; --stop ends with the
+ * first that is broken.
  */
 #include <assert.h>
 #include <errno.h>
@@ -418,6 +419,7 @@ struct options {
     uint64_t seeds;
     bool keep;
     bool twice;
+    bool stop;
 };
 
 static struct sim_counts total;
@@ -488,13 +490,12 @@ static void print_counts(uint64_t seeds, uint64_t failed)
         (unsigned long long)total.nested, (unsigned long long)total.clock_jumps);
     printf(", \"starts\": %llu, \"begins\": %llu, \"start_resyncs\": %llu, \"unchanged\": %llu,"
            " \"claims\": %llu, \"warnings\": %llu, \"transactions\": %llu, \"resyncs\": %llu,"
-           " \"skipped\": %llu, \"timelines\": %llu, \"restores\": %llu}\n",
+           " \"timelines\": %llu, \"restores\": %llu}\n",
         (unsigned long long)total.starts, (unsigned long long)total.begins,
         (unsigned long long)total.resyncs, (unsigned long long)total.unchanged,
         (unsigned long long)total.claims, (unsigned long long)total.warnings,
         (unsigned long long)history_counts.transactions, (unsigned long long)history_counts.resyncs,
-        (unsigned long long)history_counts.skipped, (unsigned long long)history_counts.timelines,
-        (unsigned long long)history_counts.restores);
+        (unsigned long long)history_counts.timelines, (unsigned long long)history_counts.restores);
 }
 
 static uint64_t number_of(const char *text)
@@ -525,6 +526,8 @@ static struct options parse(int count, char **arguments)
             options.keep = true;
         else if (text_equal(word, "--twice"))
             options.twice = true;
+        else if (text_equal(word, "--stop"))
+            options.stop = true;
         else
             exit(2);
     }
@@ -539,7 +542,8 @@ int main(int count, char **arguments)
     sim = mmap(NULL, sizeof *sim, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     assert(sim != MAP_FAILED);
     signal(SIGPIPE, SIG_IGN);
-    for (uint64_t seed = options.from; seed < options.from + options.seeds; seed++) {
+    uint64_t end = options.from + options.seeds;
+    for (uint64_t seed = options.from; seed < end && !(options.stop && failed > 0); seed++) {
         uint64_t trace = 0;
         uint64_t again = 0;
         bool good = run_seed(&options, seed, &trace);

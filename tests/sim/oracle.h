@@ -47,7 +47,6 @@ size_t oracle_find(uint64_t digest, size_t from);
 struct history_counts {
     uint64_t transactions;
     uint64_t resyncs;
-    uint64_t skipped; /* states that are in no transaction, each allowed */
     uint64_t timelines;
     uint64_t restores;
 };
