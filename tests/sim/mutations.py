@@ -87,11 +87,6 @@ MUTATIONS = {
           "if (summary.max_txid % 9 != 0)"
           " TRY(replica_put_segment(uploader->replica, &segment, &file->source, err));")],
     ),
-    "log-overtaken": (
-        "a snapshot counts as the end of the stored log",
-        "src/daemon/entry_upload.c",
-        [("&& !entry_may_lack_log(&info, &options.durable))", ")")],
-    ),
     "reset-uncaptured": (
         "the log is let go with frames that were not captured",
         "src/capture/capture.c",
