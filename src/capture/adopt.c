@@ -73,14 +73,21 @@ static rc adopt_each_digest(void *payload, uint32_t pgno, uint64_t digest, struc
     return adopt_set(payload, pgno, digest, err);
 }
 
+/*
+ * A merged segment continues every position inside its range as well (FORMAT.md): what the store
+ * has may have been on its way when it was merged here. That all digests add up to the merged
+ * segment's proves it.
+ */
 static bool adopt_continues(
     const struct capture_position *position, const struct segment_identity *identity)
 {
-    return identity->kind != SEGMENT_SNAPSHOT && identity->timeline == position->timeline &&
-           identity->page_size == position->page_size &&
-           memcmp(&identity->database_id, &position->database_id, sizeof identity->database_id) ==
-               0 &&
-           identity->min_txid == position->txid + 1 && identity->parent_digest == position->digest;
+    if (identity->kind == SEGMENT_SNAPSHOT || identity->timeline != position->timeline ||
+        identity->page_size != position->page_size ||
+        memcmp(&identity->database_id, &position->database_id, sizeof identity->database_id) != 0)
+        return false;
+    if (identity->kind == SEGMENT_MERGED && identity->min_txid <= position->txid)
+        return true;
+    return identity->min_txid == position->txid + 1 && identity->parent_digest == position->digest;
 }
 
 static rc adopt_apply(
@@ -156,6 +163,20 @@ static bool adopt_leads_up(struct capture *capture, const struct segment_entry *
 }
 
 /*
+ * A level-0 segment that a merged one covers: nothing to apply, but the newest one alone knows the
+ * place in the log.
+ */
+static rc adopt_place(struct capture *capture, const struct segment_entry *entry, struct error *err)
+{
+    struct capture_position position;
+
+    if (entry->is_merged || entry->name.max_txid != capture_now(capture)->txid)
+        return RC_OK;
+    return position_from_segment(
+        &position, capture_place(capture), capture->folder.spool, &entry->name, err);
+}
+
+/*
  * Apply what continues; the index of the first segment of what is left. What does not continue is
  * of another history, and what is damaged is of no use: the caller gives both up, and this call
  * removes them.
@@ -170,9 +191,9 @@ static rc adopt_spool(
     bool leads_up = index > 0 && adopt_leads_up(capture, &list->entries[index - 1]);
     size_t first = index;
     for (; index < list->count; index++) {
-        if (list->entries[index].is_covered)
-            continue;
-        rc result = adopt_segment(capture, &list->entries[index], err);
+        const struct segment_entry *entry = &list->entries[index];
+        rc result = entry->is_covered ? adopt_place(capture, entry, err)
+                                      : adopt_segment(capture, entry, err);
         if (result == RC_MISMATCH || result == RC_CORRUPT)
             break;
         if (result != RC_OK)

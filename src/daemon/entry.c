@@ -228,6 +228,22 @@ uint64_t entry_durable_txid(struct entry *entry)
     return txid;
 }
 
+rc entry_create(struct entry *entry, const struct replica_position *from, struct database_id *ret,
+    struct error *err)
+{
+    char writer[REPLICA_WRITER_SIZE];
+    replica_writer_name(writer);
+    struct replica_create_options create = {
+        .database_id = from->database_id,
+        .page_size = from->page_size,
+        .timeline = from->timeline,
+        .writer = writer,
+        .time_ms = clock_wall_ms(),
+    };
+
+    return replica_create(entry->replica, &create, ret, err);
+}
+
 rc entry_claim(struct entry *entry, const struct replica_position *parent, uint32_t page_size,
     bool continues, uint32_t *ret, struct error *err)
 {

@@ -15,7 +15,6 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "base/clock.h"
 #include "base/log.h"
 #include "segment/dir.h"
 #include "segment/reader.h"
@@ -131,18 +130,10 @@ static rc attach_of_spool(struct attach_sight *sight, rc looked)
 static rc attach_create_again(
     struct entry *entry, const struct capture_position *captured, struct error *err)
 {
-    char writer[REPLICA_WRITER_SIZE];
-    replica_writer_name(writer);
-    struct replica_create_options create = {
-        .database_id = captured->database_id,
-        .page_size = captured->page_size,
-        .timeline = captured->timeline,
-        .writer = writer,
-        .time_ms = clock_wall_ms(),
-    };
+    struct replica_position from = replica_position_of(captured);
     struct database_id id;
 
-    TRY(replica_create(entry->replica, &create, &id, err));
+    TRY(entry_create(entry, &from, &id, err));
     log_event(LOG_WARN, "the replica is empty: it begins again with a snapshot", "db",
         entry->config->path, "replica", replica_name(entry->replica), NULL);
     return RC_OK;

@@ -49,16 +49,10 @@ static void entry_note_timeline(struct entry *entry, uint32_t timeline)
 /* A new history in an empty replica. */
 static rc entry_begin_history(struct entry *entry, struct capture *capture, struct error *err)
 {
-    char writer[REPLICA_WRITER_SIZE];
-    replica_writer_name(writer);
-    struct replica_create_options create = {
-        .page_size = capture_file_page_size(capture),
-        .writer = writer,
-        .time_ms = clock_wall_ms(),
-    };
+    struct replica_position from = { .page_size = capture_file_page_size(capture) };
     struct database_id id;
 
-    TRY(replica_create(entry->replica, &create, &id, err));
+    TRY(entry_create(entry, &from, &id, err));
     TRY(capture_begin(capture, NULL, &id, 1, err));
     entry_note_timeline(entry, 1);
     log_event(LOG_INFO, "history begins", "db", entry->config->path, "replica",

@@ -175,6 +175,13 @@ must_use rc entry_store_spool(
     struct entry *entry, const struct capture *capture, struct error *err);
 
 /*
+ * An empty replica becomes one of the database FROM: its page size, and its id and timeline where
+ * they are not 0, are used.
+ */
+must_use rc entry_create(struct entry *entry, const struct replica_position *from,
+    struct database_id *ret, struct error *err);
+
+/*
  * A new timeline behind PARENT. CONTINUES: its log goes on from there; else it begins with a
  * snapshot and pages of PAGE_SIZE bytes.
  */

@@ -8,7 +8,9 @@
 #include "base/text.h"
 #include "segment/dir.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { SLICES_MAX = 10000 };
 
@@ -278,6 +280,48 @@ static void what_is_stored_meanwhile_drops_out(void **unused)
     world_free(&world);
 }
 
+/* The digests were lost: those of the replica, then those of the merged segment and what follows.
+ */
+static void adopt_and_continue(struct world *world, const struct capture_position *replica,
+    const uint64_t *digests, uint64_t txid)
+{
+    struct error err = { 0 };
+    auto_free char *map = text_format("%s/.app.db-seawal/digests", world->scratch.folder);
+
+    world_close(world);
+    assert_int_equal(remove(map), 0);
+    world_open(world, CAPTURE_STATE_DAMAGED);
+    CHECK_OK(capture_adopt_begin(world->capture, replica, &err));
+    for (uint32_t pgno = 1; pgno <= replica->page_count; pgno++)
+        CHECK_OK(capture_adopt_page(world->capture, pgno, digests[pgno - 1], &err));
+    CHECK_OK(capture_adopt_commit(world->capture, &err));
+    assert_int_equal(capture_position(world->capture)->txid, txid);
+    world_start(world, CAPTURE_CONTINUED);
+}
+
+static void lost_digests_are_those_of_the_merged_segment(void **unused)
+{
+    (void)unused;
+    struct world world = world_with_cap(100000);
+
+    write_transactions(&world, 40);
+    (void)world_replay(&world);
+    struct capture_position replica = *capture_position(world.capture);
+    auto_free uint64_t *digests = mem_new_array(replica.page_count, sizeof *digests);
+    memcpy(digests, world.replay.digests, replica.page_count * sizeof *digests);
+
+    /* The replica ends in the middle of it, and the newest level-0 segment, which is covered, knows
+     * the place in the log. */
+    write_transactions(&world, 60);
+    assert_true(merge_all(&world).done);
+    adopt_and_continue(&world, &replica, digests, 101);
+    write_transactions(&world, 3);
+    adopt_and_continue(&world, &replica, digests, 104);
+    (void)world_replay(&world);
+    world_check(&world);
+    world_free(&world);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -288,6 +332,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(capture_goes_on_while_it_is_merged),
         cmocka_unit_test(a_merge_that_was_left_is_gone),
         cmocka_unit_test(what_is_stored_meanwhile_drops_out),
+        cmocka_unit_test(lost_digests_are_those_of_the_merged_segment),
     };
 
     return world_main(argc, argv, tests, array_count(tests), NULL);
