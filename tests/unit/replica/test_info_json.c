@@ -159,6 +159,51 @@ static void malformed_timelines_are_refused(void **state)
     }
 }
 
+/* The members of a timeline in the order in which they are looked at. */
+static const struct {
+    const char *name;
+    const char *value;
+} members[] = {
+    { "format", "1" },
+    { "database_id", "\"000102030405060708090a0b0c0d0eff\"" },
+    { "timeline", "\"00000003\"" },
+    { "parent_timeline", "\"00000002\"" },
+    { "parent_txid", "\"00000000000000ff\"" },
+    { "parent_digest", "\"fedcba9876543210\"" },
+    { "own_snapshot", "true" },
+    { "page_size", "4096" },
+    { "time_ms", "1700000000456" },
+    { "writer", "\"me\"" },
+};
+
+/* No value of another kind is taken, nor one too long; of two wrong members one is named. */
+static void values_of_another_kind_are_refused(void **state)
+{
+    static const char *const wrong[] = { "null", "[]", "{}", "-1", "1.5", "\"\"",
+        "\"0123456789abcdef0123456789abcdef0123456789abcdef\"", "\"\\u0000\"", "true" };
+    struct replica_timeline timeline;
+    struct database_id back_id;
+    struct error err;
+    (void)state;
+
+    for (size_t first = 0; first < array_count(members); first++) {
+        for (size_t second = 0; second < array_count(members); second++) {
+            for (size_t value = 0; value < array_count(wrong); value++) {
+                auto_buf struct buf text = BUF_INIT(INFO_JSON_SIZE_MAX);
+                for (size_t i = 0; i < array_count(members); i++)
+                    buf_put_format(&text, "%s\"%s\": %s", i == 0 ? "{" : ", ", members[i].name,
+                        i == first || i == second ? wrong[value] : members[i].value);
+                buf_put_text(&text, "}");
+                rc code = replica_timeline_decode(&timeline, &back_id, buf_bytes(&text), &err);
+                bool is_writer = strcmp(members[first].name, "writer") == 0 && first == second;
+                bool is_own = strcmp(members[first].name, "own_snapshot") == 0 && first == second;
+                if (code == RC_OK && !is_writer && !is_own)
+                    fail_msg("taken: %.*s", (int)text.size, (const char *)text.data);
+            }
+        }
+    }
+}
+
 static void sizes_and_depths_are_bounded(void **state)
 {
     struct error err;
@@ -187,6 +232,7 @@ int main(void)
         cmocka_unit_test(timeline_is_written_and_read_exactly),
         cmocka_unit_test(a_first_timeline_has_no_parent),
         cmocka_unit_test(malformed_timelines_are_refused),
+        cmocka_unit_test(values_of_another_kind_are_refused),
         cmocka_unit_test(sizes_and_depths_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
