@@ -204,7 +204,7 @@ void entry_drain(struct entry *entry)
 {
     pthread_mutex_lock(&entry->mu);
     entry->draining = true;
-    entry->drain_sync_count = entry->sync_count + 1;
+    entry->drain_sync = entry->sync_begun + 1;
     enum entry_state state = entry->state;
     pthread_mutex_unlock(&entry->mu);
 
@@ -273,7 +273,7 @@ enum entry_settlement entry_settlement(struct entry *entry, struct error *ret_er
         settlement = ENTRY_LOST;
         *ret_err = entry->refusal;
     } else if (entry->state == ENTRY_FOLLOWING && entry->attached && !entry->snapshot_wanted &&
-               entry->sync_count >= entry->drain_sync_count &&
+               entry->sync_done >= entry->drain_sync &&
                entry_durable_txid_locked(entry) == entry->captured.txid) {
         settlement = ENTRY_SETTLED;
     } else if (failed) {

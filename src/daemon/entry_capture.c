@@ -26,6 +26,7 @@ enum {
 };
 
 struct entry_round {
+    uint64_t number;
     bool was_written; /* the log, since the round before */
     int64_t began_ms; /* monotonic */
     int64_t began_ns; /* monotonic */
@@ -180,7 +181,7 @@ static void entry_capture_done(struct entry *entry, const struct entry_round *ro
     pthread_mutex_lock(&entry->mu);
     int64_t elapsed_ms = now_ms - entry->last_sync_ms;
     entry->last_sync_ms = now_ms;
-    entry->sync_count++;
+    entry->sync_done = round->number;
     entry->uncaptured_since_ms = entry->log_written ? round->began_ms : 0;
     entry->in_slot_zero = round->maintain.pin_in_slot_zero;
     if (!entry->draining)
@@ -239,6 +240,7 @@ void entry_capture_run(void *payload)
     struct error err = { 0 };
 
     pthread_mutex_lock(&entry->mu);
+    round.number = ++entry->sync_begun;
     round.was_written = entry->log_written;
     entry->log_written = false;
     pthread_mutex_unlock(&entry->mu);

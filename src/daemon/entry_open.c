@@ -306,8 +306,7 @@ static rc entry_open(struct entry *entry, bool *ret_refused, struct error *err)
     entry_note_unstored_locked(entry);
     entry->state = ENTRY_FOLLOWING;
     entry->attached = false;
-    entry->sync_count = 0;
-    entry->drain_sync_count = 1;
+    entry->drain_sync = entry->sync_begun + 1;
     entry->no_room = false;
     entry->refusal = (struct error){ 0 };
     pthread_mutex_unlock(&entry->mu);

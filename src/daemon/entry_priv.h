@@ -98,13 +98,14 @@ struct entry {
     bool uploading;         /* guarded by mu */
     bool log_written;       /* guarded by mu: since the last capture */
     bool no_room; /* guarded by mu: WAITING until there is; what is in the spool is uploaded */
-    int64_t room_look_ms;      /* guarded by mu; monotonic: no capture before, for want of room */
-    bool merge_told;           /* guarded by mu: since the spool was last stored as a whole */
-    bool in_slot_zero;         /* guarded by mu: the pin stops every checkpoint until it moves */
-    bool snapshot_wanted;      /* guarded by mu */
-    uint64_t sync_count;       /* guarded by mu: captures since the last open */
-    uint64_t drain_sync_count; /* guarded by mu: sync_count that draining waits for */
-    uint32_t timeline;         /* guarded by mu: new segments are made in it */
+    int64_t room_look_ms; /* guarded by mu; monotonic: no capture before, for want of room */
+    bool merge_told;      /* guarded by mu: since the spool was last stored as a whole */
+    bool in_slot_zero;    /* guarded by mu: the pin stops every checkpoint until it moves */
+    bool snapshot_wanted; /* guarded by mu */
+    uint64_t sync_begun;  /* guarded by mu: rounds of capture, by number */
+    uint64_t sync_done;   /* guarded by mu: the newest that took in all that it found */
+    uint64_t drain_sync;  /* guarded by mu: the first one that began after draining did */
+    uint32_t timeline;    /* guarded by mu: new segments are made in it */
     struct capture_position captured; /* guarded by mu */
     struct replica_position durable;  /* guarded by mu: log in the store up to here */
     uint64_t snapshot_done_count;     /* guarded by mu: stored by this process */
