@@ -370,7 +370,7 @@ static rc merge_pages(struct capture *capture, struct spool_merge *merge, struct
     if (capture->in_doubt)
         FAIL(err, RC_BUSY, "the database must be compared with its digests first");
     TRY(spool_room(capture, &room, err));
-    if (room == 0)
+    if (room < MERGE_BYTES_PER_SLICE)
         FAIL(err, RC_NO_SPACE, "no room to go on merging the spool '%s'", capture->folder.spool);
     for (uint64_t size = 0; size < MERGE_BYTES_PER_SLICE; size += merge->end.page_size) {
         uint32_t pgno = merge_next_pgno(merge);

@@ -105,15 +105,16 @@ class FullDisk(Case):
         self.write(path, 1)
         self.wait_restorable(self.replica, 11)
         take_room()
+        began = time.monotonic()
         writer = self.start_writer(path, self.path("record"), mix="small", seconds=3, pause_us=2000)
         self.wait_full(daemon)
         self.assertEqual(writer.wait(120), 0, "the application was disturbed")
         self.assertEqual(self.status(daemon), (FAILED, "disk full"))
-        self.assertEqual(len(self.errors(daemon)), 1, "told again and again")
+        # One try a second, whatever the application does, and told once a minute.
+        tries = self.metric("litestream_sync_error_count")
+        self.assertLess(tries, 5 + 2 * (time.monotonic() - began))
+        self.assertLess(len(self.errors(daemon)), 2 + (time.monotonic() - began) / 30)
         last = max(workload.read_record([self.path("record")]))
-        # One try a second, whatever the application does: it made hundreds of transactions in that time.
-        self.assertGreater(last, 200)
-        self.assertLess(self.metric("litestream_sync_error_count"), last / 4)
         give_back()
         self.check_recovered(daemon, path, last)
         self.assertEqual(daemon.events("resynced"), [], "the log was not held")
@@ -171,16 +172,16 @@ class FullDisk(Case):
 
     def test_the_last_part_of_the_disk_is_left_alone(self):
         """The store is away and all the database changes: what waits stops before the reserve, also after a restart."""
-        with small_disk(self, "16m") as disk:
+        with small_disk(self, "32m") as disk:
             path = self.database(transactions=10)
             daemon = self.start(path, **{"state-dir": os.path.join(disk, "state")})
             self.wait_restorable(self.replica, 10)
             with read_only(self.replica.path):
-                for _ in range(40):
+                for _ in range(120):
                     with workload.closing(path) as connection:
                         connection.execute("CREATE TABLE IF NOT EXISTS filler(body BLOB)")
-                        connection.execute("INSERT INTO filler VALUES(randomblob(700000))")
-                    time.sleep(0.1)
+                        connection.execute("INSERT INTO filler VALUES(randomblob(300000))")
+                    time.sleep(0.02)
                 self.wait_full(daemon)
                 space = os.statvfs(disk)
                 self.assertGreater(space.f_bavail / space.f_blocks, 0.02)  # a transaction may reach into it
