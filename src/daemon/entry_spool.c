@@ -23,7 +23,8 @@ void entry_spool_merge(struct entry *entry, struct capture *capture, struct entr
     pthread_mutex_unlock(&entry->mu);
 
     rc merged = capture_merge(capture, stored_txid, clock_monotonic_ms(), &ret->report, &ret->err);
-    if (merged == RC_BUSY)
+    /* What was tried on the way to a success is in there as well. */
+    if (merged == RC_OK || merged == RC_BUSY)
         ret->err = (struct error){ 0 };
 }
 

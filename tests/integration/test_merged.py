@@ -25,6 +25,7 @@ class Merged(Case):
         wait_for(lambda: self.replica.segments("1"), 120, "a merged segment in the replica")
         self.write(path, 3)
         self.assertEqual(daemon.stop(), DONE, daemon.log())
+        self.assertEqual(daemon.events("spool not merged"), [])
         self.durable = daemon.durable()
         self.check_same(path, self.restore(self.replica))
 
