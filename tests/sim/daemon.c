@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "digest_map_priv.h"
 #include "disk.h"
 #include "entry_priv.h"
 #include "remote.h"
@@ -128,6 +129,16 @@ rc __wrap_capture_begin(struct capture *capture, const struct capture_position *
     const struct database_id *id, uint32_t timeline, struct error *err);
 void __real_capture_close(struct capture *capture);
 void __wrap_capture_close(struct capture *capture);
+
+rc __real_digest_map_set(struct digest_map *map, uint32_t pgno, uint64_t digest, struct error *err);
+rc __wrap_digest_map_set(struct digest_map *map, uint32_t pgno, uint64_t digest, struct error *err);
+
+/* The map is memory: a process can die between any two of its changes, and no call would tell. */
+rc __wrap_digest_map_set(struct digest_map *map, uint32_t pgno, uint64_t digest, struct error *err)
+{
+    sim_point(CALL_MEMORY, NULL);
+    return __real_digest_map_set(map, pgno, digest, err);
+}
 
 static void life_pinned(bool pinned)
 {
