@@ -101,6 +101,15 @@ class Replicate(Case):
                 self.assertEqual(daemon.stop(), DONE, daemon.log())
                 self.check_same(path, self.restore(replica))
 
+    def test_commit_into_an_idle_database(self):
+        """One commit is noticed by itself: its last write wakes us before SQLite's index says that it is there."""
+        path, replica = self.database(transactions=10), self.folder()
+        daemon = self.daemon(path, replica, settings={"check-interval": "24h"})
+        for seq in range(11, 16):
+            self.write(path, 1)
+            self.wait_restorable(replica, seq)
+        self.assertEqual(daemon.stop(), DONE, daemon.log())
+
     def test_database_that_is_never_closed(self):
         """The application keeps its connection; the daemon comes and goes beside it."""
         replica = self.folder()
