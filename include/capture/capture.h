@@ -20,6 +20,7 @@
 #ifndef SEAWAL_CAPTURE_CAPTURE_H
 #define SEAWAL_CAPTURE_CAPTURE_H
 
+#include "base/cancel.h"
 #include "base/error.h"
 #include "base/histogram.h"
 #include "segment/segment.h"
@@ -29,7 +30,14 @@
 
 struct capture;
 
+/* While the whole database is read, every ten seconds or so. WHAT is for people. */
+typedef void capture_progress_fn(
+    void *payload, const char *what, uint64_t page_count_done, uint64_t page_count);
+
 struct capture_options {
+    struct cancel *cancel;         /* ends a read of the whole database; may be NULL; borrowed */
+    capture_progress_fn *progress; /* may be NULL */
+    void *progress_payload;
     const char *path;               /* the database */
     const char *state_dir;          /* NULL: .NAME-seawal beside the database, mode 0700 */
     bool convert_to_wal;            /* see database_options */

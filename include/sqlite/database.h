@@ -81,6 +81,9 @@ must_use rc database_log_header(
  */
 uint32_t database_backfilled(struct database *database);
 
+/* Whether somebody checkpoints just now. Takes the checkpoint lock for a moment to find out. */
+must_use rc database_checkpoint_runs(struct database *database, bool *ret, struct error *err);
+
 /*
  * The newest frame that holds page PGNO among frames 1..FRAME_BOUND, 0 when there is none.
  * FRAME_BOUND must be pinned and committed. Uses the WAL-index hash tables; no memory.

@@ -67,6 +67,9 @@ static void capture_take_options(struct capture *capture, const struct capture_o
 {
     capture->segment_size =
         options->segment_size != 0 ? options->segment_size : SEGMENT_SIZE_DEFAULT;
+    capture->cancel = options->cancel;
+    capture->progress = options->progress;
+    capture->progress_payload = options->progress_payload;
     capture->limits.reset_frame_count = options->checkpoint_page_count != 0
                                             ? options->checkpoint_page_count
                                             : CHECKPOINT_PAGE_COUNT_DEFAULT;
@@ -306,6 +309,7 @@ rc capture_sync(
     }
 
     capture->wall_ms = wall_ms;
+    TRY(file_stamp_check(capture, err));
     rc result = capture_follow(capture, &header, err);
     if (result == RC_BUSY) {
         /* A writer may have died in the middle of it: a read transaction of ours runs the recovery.
@@ -331,22 +335,35 @@ rc capture_sync(
 
 /* ---- the ways into FOLLOWING */
 
+struct capture_filling {
+    struct digest_map *map;
+    uint64_t sum;
+};
+
+static rc capture_fill_each(void *payload, uint32_t pgno, struct bytes page, struct error *err)
+{
+    struct capture_filling *filling = payload;
+    uint64_t digest = page_digest(pgno, page);
+
+    filling->sum += digest;
+    return digest_map_fill(filling->map, pgno, digest, err);
+}
+
 /* Digests of all pages as of HEADER into the empty map; RET is their sum. */
 static rc capture_read_all(struct capture *capture, const struct image_view *view,
     const struct wal_index_header *header, uint64_t *ret, struct error *err)
 {
-    uint64_t sum = 0;
+    struct capture_filling filling = { .map = capture->folder.map };
+    struct image_walk walk = {
+        .what = "reading the database",
+        .view = view,
+        .header = header,
+        .each = capture_fill_each,
+        .payload = &filling,
+    };
 
-    for (uint32_t index = 0; index < header->page_count; index++) {
-        uint32_t pgno = index + 1;
-        if (pgno == lock_page_of(header->page_size))
-            continue;
-        TRY(image_read(capture, view, pgno, capture->page, err));
-        uint64_t digest = page_digest(pgno, bytes_of(capture->page, header->page_size));
-        TRY(digest_map_fill(capture->folder.map, pgno, digest, err));
-        sum += digest;
-    }
-    *ret = sum;
+    TRY(image_walk(capture, &walk, err));
+    *ret = filling.sum;
     return RC_OK;
 }
 
@@ -508,25 +525,41 @@ rc capture_start(
     return RC_OK;
 }
 
+struct capture_comparing {
+    const struct digest_map *map;
+    uint64_t equal_count;
+};
+
+static rc capture_compare_each(void *payload, uint32_t pgno, struct bytes page, struct error *err)
+{
+    struct capture_comparing *comparing = payload;
+
+    (void)err;
+    comparing->equal_count += page_digest(pgno, page) == digest_map_page(comparing->map, pgno);
+    return RC_OK;
+}
+
 static rc capture_compare_pinned(
     struct capture *capture, struct capture_difference *ret, struct error *err)
 {
-    struct capture_difference difference = { 0 };
+    struct capture_comparing comparing = { .map = capture->folder.map };
     struct wal_index_header header;
     struct image_view view;
+    struct image_walk walk = {
+        .what = "comparing the database with its history",
+        .view = &view,
+        .header = &header,
+        .each = capture_compare_each,
+        .payload = &comparing,
+    };
 
     TRY(image_view_open(capture, &view, &header, err));
-    difference.page_count = header.page_count;
-    difference.same_file = file_mark_same(&capture->folder.now.file, &capture->file_mark);
-    for (uint32_t index = 0; index < header.page_count; index++) {
-        uint32_t pgno = index + 1;
-        if (pgno == lock_page_of(header.page_size))
-            continue;
-        TRY(image_read(capture, &view, pgno, capture->page, err));
-        difference.equal_count += page_digest(pgno, bytes_of(capture->page, header.page_size)) ==
-                                  digest_map_page(capture->folder.map, pgno);
-    }
-    *ret = difference;
+    TRY(image_walk(capture, &walk, err));
+    *ret = (struct capture_difference){
+        .page_count = header.page_count,
+        .equal_count = comparing.equal_count,
+        .same_file = file_mark_same(&capture->folder.now.file, &capture->file_mark),
+    };
     return RC_OK;
 }
 

@@ -23,6 +23,15 @@ enum { SEGMENT_TRANSACTION_COUNT_MAX = 65536 };
  */
 enum capture_state { CAPTURE_IDLE, CAPTURE_FOLLOWING, CAPTURE_FAILED, CAPTURE_STATE_COUNT };
 
+/* The database file and the state of SQLite's index at one moment; see walk.c. */
+struct file_stamp {
+    bool is_known;
+    int64_t mtime_ns;
+    uint64_t size;
+    uint32_t salt[2];
+    uint32_t backfilled;
+};
+
 struct capture {
     enum capture_state state;
     struct database *database;
@@ -55,6 +64,11 @@ struct capture {
 
     struct capture_poison poison; /* not told yet, or not healed yet */
     bool is_alone; /* no checkpoint from before the pin is in flight, so nothing can be struck */
+
+    struct cancel *cancel;         /* looked at while the whole database is read; may be NULL */
+    capture_progress_fn *progress; /* may be NULL */
+    void *progress_payload;
+    struct file_stamp stamp; /* when the file was last known to be what SQLite made it */
 
     int64_t wall_ms;                   /* of the call in progress */
     struct capture_sync_report report; /* what was done since the last sync that told it */
@@ -162,6 +176,31 @@ must_use rc image_read_known(struct capture *capture, const struct log_place *pl
  */
 must_use rc capture_read_page(
     struct capture *capture, uint32_t pgno, uint8_t *out, struct error *err);
+
+/* ---- walk.c */
+
+typedef rc image_each_fn(void *payload, uint32_t pgno, struct bytes page, struct error *err);
+
+struct image_walk {
+    const char *what; /* for people */
+    const struct image_view *view;
+    const struct wal_index_header *header; /* of the view */
+    image_each_fn *each;
+    void *payload;
+};
+
+/*
+ * Every page of the view but the lock page, ascending. RC_CANCELLED. RC_BUSY: the file was written
+ * by something that is not SQLite meanwhile, or holds nothing: what EACH was given is no state of
+ * the database.
+ */
+must_use rc image_walk(struct capture *capture, const struct image_walk *walk, struct error *err);
+
+/* After our own checkpoints: the file is what they made it. */
+void file_stamp_note(struct capture *capture);
+
+/* In doubt from now on when something that is not SQLite wrote the file since the last look. */
+must_use rc file_stamp_check(struct capture *capture, struct error *err);
 
 /* ---- freelist.c */
 

@@ -160,6 +160,9 @@ static rc maintain_step(struct capture *capture, int64_t monotonic_ms,
     capture->resync_barred = false;
     result = settle_after(capture, result, err);
 
+    if (*ret != CHECKPOINT_NOTHING)
+        file_stamp_note(capture);
+
     /* Somebody was at the index or checkpoints; the policy asks again. */
     return result == RC_BUSY ? RC_OK : result;
 }

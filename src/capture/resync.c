@@ -11,20 +11,22 @@
 
 #include <assert.h>
 
-static rc resync_page(struct spool_writer *writer, struct capture *capture,
-    const struct image_view *view, uint32_t pgno, struct error *err)
+struct resync {
+    struct capture *capture;
+    struct spool_writer *writer;
+};
+
+static rc resync_each(void *payload, uint32_t pgno, struct bytes page, struct error *err)
 {
-    uint32_t page_size = capture_now(capture)->page_size;
-    struct bytes page = bytes_of(capture->page, page_size);
+    struct resync *resync = payload;
+    struct spool_writer *writer = resync->writer;
 
-    TRY(image_read(capture, view, pgno, capture->page, err));
-    if (page_digest(pgno, page) == digest_map_page(capture->folder.map, pgno))
+    if (page_digest(pgno, page) == digest_map_page(resync->capture->folder.map, pgno))
         return RC_OK;
-
     if (!spool_writer_is_open(writer))
-        TRY(spool_writer_begin(writer, capture, err));
+        TRY(spool_writer_begin(writer, resync->capture, err));
     TRY(spool_writer_add_frame(writer, pgno, page, bytes_of(NULL, 0), err));
-    capture->report.resync_page_count++;
+    resync->capture->report.resync_page_count++;
     return RC_OK;
 }
 
@@ -43,12 +45,16 @@ static rc resync_size(struct spool_writer *writer, struct capture *capture,
 static rc resync_pages(struct spool_writer *writer, struct capture *capture,
     const struct image_view *view, const struct wal_index_header *header, struct error *err)
 {
-    uint32_t lock_page = lock_page_of(header->page_size);
+    struct resync resync = { .capture = capture, .writer = writer };
+    struct image_walk walk = {
+        .what = "comparing the database with its digests",
+        .view = view,
+        .header = header,
+        .each = resync_each,
+        .payload = &resync,
+    };
 
-    for (uint32_t index = 0; index < header->page_count; index++) {
-        if (index + 1 != lock_page)
-            TRY(resync_page(writer, capture, view, index + 1, err));
-    }
+    TRY(image_walk(capture, &walk, err));
     if (!spool_writer_is_open(writer) && header->page_count != capture_now(capture)->page_count)
         TRY(resync_size(writer, capture, view, err));
     if (!spool_writer_is_open(writer))
@@ -70,7 +76,6 @@ rc resync_run(struct capture *capture, struct wal_index_header *ret, struct erro
     TRY(image_view_open(capture, &view, &header, err));
     if (header.page_size != capture_now(capture)->page_size)
         FAIL(err, RC_MISMATCH, "the page size became %u", header.page_size);
-    assert(header.page_count > 0);
     rc result = resync_pages(&writer, capture, &view, &header, err);
     if (result != RC_OK) {
         capture->report.resync_page_count = pages_before;

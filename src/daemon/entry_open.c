@@ -22,10 +22,22 @@ enum {
     ENTRY_RETRY_MAX_MS = 30 * 1000,
 };
 
+/* Reading a large database takes its time. */
+static void entry_tell_progress(void *payload, const char *what, uint64_t done, uint64_t total)
+{
+    const struct entry *entry = payload;
+
+    log_event(LOG_INFO, "in progress", "what", what, "db", entry->config->path, "percent",
+        log_u64(total == 0 ? 0 : done * 100 / total), "pages", log_u64(total), NULL);
+}
+
 static rc entry_capture_open(struct entry *entry, struct capture **ret, struct error *err)
 {
     const struct db_config *config = entry->config;
     struct capture_options options = {
+        .cancel = entry->context->cancel,
+        .progress = entry_tell_progress,
+        .progress_payload = entry,
         .path = config->path,
         .state_dir = config->state_dir,
         .convert_to_wal = config->convert_to_wal,

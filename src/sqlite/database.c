@@ -353,6 +353,18 @@ rc database_read_page(
     return database_read_file_page(database, pgno, out, err);
 }
 
+rc database_checkpoint_runs(struct database *database, bool *ret, struct error *err)
+{
+    TRY(database_connect_locker(database, err));
+    rc locked = conn_lock_index(&database->locker, WAL_INDEX_LOCK_CHECKPOINT, err);
+    if (locked == RC_OK)
+        conn_unlock_index(&database->locker, WAL_INDEX_LOCK_CHECKPOINT);
+    if (locked != RC_OK && locked != RC_BUSY)
+        return locked;
+    *ret = locked == RC_BUSY;
+    return RC_OK;
+}
+
 rc database_sync_files(struct database *database, struct error *err)
 {
     TRY(fs_sync(database->log_fd, database->log_path, err));

@@ -5,6 +5,7 @@
 #include "world.h"
 
 #include "base/alloc.h"
+#include "base/cancel.h"
 #include "base/text.h"
 #include "codec/digest.h"
 #include "replay.h"
@@ -165,6 +166,52 @@ static void whatever_happened_while_it_was_down_is_found_by_digest(void **unused
         assert_int_equal(world.replay.resync_count, 1);
         world_free(&world);
     }
+}
+
+static void a_read_of_the_whole_database_can_be_cancelled(void **unused)
+{
+    (void)unused;
+    struct world world = world_followed();
+    struct capture_start_report report;
+    struct error err = { 0 };
+    struct cancel *cancel = cancel_new();
+
+    world_close_app(&world);
+    world_sql_elsewhere(&world, "INSERT INTO first VALUES(randomblob(20000))");
+    world.options.cancel = cancel;
+    cancel_now(cancel);
+    world_open(&world, CAPTURE_STATE_POSITION);
+    CHECK_RC(capture_start(world.capture, 1, &report, &err), RC_CANCELLED);
+    world_close(&world);
+    world.options.cancel = NULL;
+    cancel_free(cancel);
+    expect_minimal_resync(&world, CAPTURE_STATE_POSITION);
+    world_free(&world);
+}
+
+/* In WAL mode a checkpoint alone writes the file; a byte that something else wrote is found. */
+static void a_file_that_something_else_wrote_is_compared(void **unused)
+{
+    (void)unused;
+    struct world world = world_followed();
+    char command[9000];
+
+    world_start(&world, CAPTURE_CONTINUED);
+    for (unsigned n = 0; n < 5; n++) {
+        world_sql(&world, "INSERT INTO first VALUES(randomblob(9000));"
+                          "PRAGMA wal_checkpoint(PASSIVE)");
+        assert_false(world_sync(&world).resynced);
+        (void)world_maintain(&world);
+    }
+    assert_false(world_sync(&world).resynced);
+    snprintf(command, sizeof command,
+        "sleep 0.1; printf xyz | dd of='%s' bs=1 seek=82000 conv=notrunc 2>/dev/null", world.path);
+    assert_int_equal(system(command), 0);
+    struct capture_sync_report report = world_sync(&world);
+    assert_true(report.resynced);
+    assert_int_equal(report.resync_page_count, 1);
+    assert_false(world_sync(&world).resynced);
+    world_free(&world);
 }
 
 static void a_replaced_file_is_recognised_and_can_be_continued(void **unused)
@@ -450,6 +497,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(commits_while_it_was_down_are_captured_one_by_one),
         cmocka_unit_test(the_last_connection_closed_and_nothing_changed),
         cmocka_unit_test(whatever_happened_while_it_was_down_is_found_by_digest),
+        cmocka_unit_test(a_read_of_the_whole_database_can_be_cancelled),
+        cmocka_unit_test(a_file_that_something_else_wrote_is_compared),
         cmocka_unit_test(a_replaced_file_is_recognised_and_can_be_continued),
         cmocka_unit_test(a_file_replaced_while_followed_stops_capture),
         cmocka_unit_test(another_page_size_is_another_file),
