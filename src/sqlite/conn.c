@@ -95,7 +95,9 @@ rc conn_open(struct conn *ret, const char *path, struct error *err)
     sqlite3_db_config(conn.db, SQLITE_DBCONFIG_LOOKASIDE, NULL, 0, 0);
 
     result = sqlite3_file_control(conn.db, "main", SQLITE_FCNTL_FILE_POINTER, &conn.file);
-    if (result != SQLITE_OK || conn.file == NULL || conn.file->pMethods == NULL)
+    if (result != SQLITE_OK)
+        return conn_error(err, conn.db, result, "ask for the file handle");
+    if (conn.file == NULL || conn.file->pMethods == NULL)
         FAIL(err, RC_UNSUPPORTED, "this SQLite library does not show its file handle");
     if (conn.file->pMethods->iVersion < 2 || conn.file->pMethods->xShmMap == NULL)
         FAIL(err, RC_UNSUPPORTED, "this SQLite library has no shared memory");
