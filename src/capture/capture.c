@@ -241,6 +241,9 @@ rc capture_follow(struct capture *capture, struct wal_index_header *ret, struct 
 {
     struct wal_index_header header;
 
+    /* Failed by an earlier call, which a caller that waits out RC_BUSY may repeat. */
+    if (capture->state == CAPTURE_FAILED)
+        FAIL(err, RC_MISMATCH, "capture has stopped; the database must be opened again");
     TRY(database_log_header(capture->database, &header, err));
     if (!capture->in_doubt && capture_header_same(&header, &capture->captured)) {
         *ret = header;

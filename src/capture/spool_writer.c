@@ -221,17 +221,19 @@ rc spool_writer_publish(struct spool_writer *writer, struct error *err)
 }
 
 /*
- * The commit failed with RESULT. When the name is there all the same (the folder could not be
- * synced), only what is on disk can tell what holds: leave the undo file as it is, and open again.
+ * The commit failed with RESULT. Unless the name is certainly not there (when the folder could not
+ * be synced, it is), only what is on disk can tell what holds: leave the undo file as it is, and
+ * open again.
  */
 static rc spool_writer_doubt(struct spool_writer *writer, rc result)
 {
     struct capture *capture = writer->capture;
     char text[SEGMENT_NAME_SIZE];
+    struct stat status;
 
     segment_name_format(text, &writer->name);
     auto_free char *path = path_join(writer->folder, text);
-    if (fs_exists(path)) {
+    if (fs_stat(&status, path, NULL) != RC_NOT_FOUND) {
         spool_writer_close(writer);
         capture_move(capture, CAPTURE_FAILED);
     }
