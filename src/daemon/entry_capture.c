@@ -194,8 +194,6 @@ static void entry_capture_done(struct entry *entry, const struct entry_round *ro
     entry_spool_tell(entry, &round->merge);
     entry_measure_round(
         entry, &round->sync, &round->maintain, clock_monotonic_ns() - round->began_ns);
-    if (round->sync.segment_count > 0)
-        scheduler_at(entry->context->scheduler, &entry->upload_job, 0);
     int64_t next_ms = smaller_ms(
         entry_round_next_ms(entry, round, armed), entry_round_growth_ms(entry, round, elapsed_ms));
     scheduler_at(entry->context->scheduler, &entry->capture_job, now_ms + next_ms);
@@ -255,6 +253,9 @@ void entry_capture_run(void *payload)
     round.let_go = captured == RC_NO_SPACE && capture_let_go(entry->capture);
     pthread_mutex_unlock(&entry->capture_mu);
 
+    /* Also when something failed after it: the next round may have nothing new to tell. */
+    if (round.sync.segment_count > 0)
+        scheduler_at(entry->context->scheduler, &entry->upload_job, 0);
     if (captured == RC_OK)
         entry_capture_done(entry, &round, armed);
     else
