@@ -110,6 +110,14 @@ const char *fault_name(void)
     return name;
 }
 
+uint64_t fault_passed(void)
+{
+    pthread_mutex_lock(&fault.mu);
+    uint64_t passed = fault.passed;
+    pthread_mutex_unlock(&fault.mu);
+    return passed;
+}
+
 uint64_t fault_call_count(enum fault_call call)
 {
     pthread_mutex_lock(&fault.mu);
@@ -241,16 +249,27 @@ FAULT_WRAP(ssize_t, pwrite64, (int fd, const void *data, size_t size, off_t offs
     return __real_pwrite64(fd, data, size, offset);
 }
 
-FAULT_WRAP(ssize_t, write, (int fd, const void *data, size_t size))
-{
-    if (fault_resizes(FAULT_WRITE, "write", &size))
-        return -1;
-    return __real_write(fd, data, size);
-}
-
 long __real_syscall(long number, ...);
 long __wrap_syscall(long number, ...);
 int __real_ftruncate64(int fd, off_t size);
+
+static bool fault_is_file(int fd)
+{
+    int saved = errno;
+    struct stat status;
+
+    bool is_file = __real_syscall(SYS_fstat, (long)fd, &status) == 0 && S_ISREG(status.st_mode);
+    errno = saved;
+    return is_file;
+}
+
+/* Of files; the counter behind an eventfd(2) and standard error are no disk. */
+FAULT_WRAP(ssize_t, write, (int fd, const void *data, size_t size))
+{
+    if (fault_is_file(fd) && fault_resizes(FAULT_WRITE, "write", &size))
+        return -1;
+    return __real_write(fd, data, size);
+}
 
 /* The pages that could not be written are gone, as with a disk that failed: zeros of that size. */
 static void fault_lose(int fd)
@@ -259,21 +278,21 @@ static void fault_lose(int fd)
     struct stat status;
 
     int access_mode = fcntl(fd, F_GETFL) & O_ACCMODE;
-    if (__real_syscall(SYS_fstat, (long)fd, &status) == 0 && S_ISREG(status.st_mode) &&
-        access_mode != O_RDONLY) {
+    if (fault_is_file(fd) && access_mode != O_RDONLY &&
+        __real_syscall(SYS_fstat, (long)fd, &status) == 0) {
         (void)!__real_ftruncate64(fd, 0);
         (void)!__real_ftruncate64(fd, status.st_size);
     }
     errno = saved;
 }
 
-static int fault_sync(int fd, const char *name, long number)
+int fault_sync(enum fault_call call, const char *name, long number, int fd)
 {
-    struct fault_verdict verdict = fault_judge(FAULT_SYNC, name);
+    struct fault_verdict verdict = fault_judge(call, name);
 
     if (verdict.hit) {
         errno = verdict.sys_errno;
-        if (verdict.way == FAULT_LOSE)
+        if (verdict.way == FAULT_LOSE && call == FAULT_SYNC)
             fault_lose(fd);
         return -1;
     }
@@ -282,12 +301,12 @@ static int fault_sync(int fd, const char *name, long number)
 
 FAULT_WRAP(int, fdatasync, (int fd))
 {
-    return fault_sync(fd, "fdatasync", SYS_fdatasync);
+    return fault_sync(FAULT_SYNC, "fdatasync", SYS_fdatasync, fd);
 }
 
 FAULT_WRAP(int, fsync, (int fd))
 {
-    return fault_sync(fd, "fsync", SYS_fsync);
+    return fault_sync(FAULT_SYNC, "fsync", SYS_fsync, fd);
 }
 
 FAULT_WRAP(int, ftruncate64, (int fd, off_t size))

@@ -101,14 +101,17 @@ void fault_disarm(void);
 /* Whether a call was refused since the last arm. */
 bool fault_fired(void);
 
+/* How many calls of the plan there were since it was armed. */
+uint64_t fault_passed(void);
+
 /* The name of the call that was refused last ("fdatasync"), for reports. */
 const char *fault_name(void);
 
 /* How many calls of one kind there were in this process. */
 uint64_t fault_call_count(enum fault_call call);
 
-/* fsync and fdatasync of our own code do nothing: what is on disk after a power cut is not what
- * this program is about, and it runs many times as fast. */
+/* fsync and fdatasync do nothing from now on: what is on disk after a power cut is not what this
+ * program is about, and it runs many times as fast. */
 void fault_skip_syncs(void);
 
 /* ---- for the other files of the harness */
@@ -121,5 +124,8 @@ int fault_code(enum fault_call call, const char *name);
 
 /* What is left of SIZE; true: refused. */
 bool fault_resizes(enum fault_call call, const char *name, size_t *size);
+
+/* fsync or fdatasync of FD by its system call NUMBER. */
+int fault_sync(enum fault_call call, const char *name, long number, int fd);
 
 #endif
