@@ -201,7 +201,8 @@ static rc entry_open_by_replica(struct entry *entry, struct capture *capture, st
         return entry_begin_timeline(entry, capture, &info.position, err);
     }
     if (info.position.page_size != capture_file_page_size(capture)) {
-        if (entry->context->new_timeline)
+        /* It was our state folder that sent us here: the file is the one that the history is of. */
+        if (entry->context->new_timeline || entry->by_replica)
             return entry_begin_timeline(entry, capture, &info.position, err);
         FAIL(err, RC_MISMATCH,
             "page size is %u, in '%s' it is %u: not the same database; restore the replica over it, "
