@@ -65,11 +65,20 @@ void __wrap_log_event(enum log_level level, const char *event, ...) __attribute_
 void __wrap_log_error(enum log_level level, const struct error *err, const char *event, ...)
     __attribute__((sentinel));
 
-static void rig_tell(enum log_level level, const char *event, const char *text)
+static void rig_tell(enum log_level level, const char *event, const char *text, va_list fields)
 {
-    if (getenv("FAULTS_VERBOSE") != NULL)
+    bool is_verbose = getenv("FAULTS_VERBOSE") != NULL;
+
+    if (is_verbose) {
         fprintf(
-            stderr, "  %lld %d %s: %s\n", (long long)clock_monotonic_ms(), (int)level, event, text);
+            stderr, "  %lld %d %s: %s", (long long)clock_monotonic_ms(), (int)level, event, text);
+        for (const char *key; (key = va_arg(fields, const char *)) != NULL;) {
+            const char *value = va_arg(fields, const char *);
+            if (value != NULL)
+                fprintf(stderr, " %s=%s", key, value);
+        }
+        fprintf(stderr, "\n");
+    }
     if (level < LOG_WARN)
         return;
     rig_log.count++;
@@ -78,12 +87,20 @@ static void rig_tell(enum log_level level, const char *event, const char *text)
 
 void __wrap_log_event(enum log_level level, const char *event, ...)
 {
-    rig_tell(level, event, "");
+    va_list fields;
+
+    va_start(fields, event);
+    rig_tell(level, event, "", fields);
+    va_end(fields);
 }
 
 void __wrap_log_error(enum log_level level, const struct error *err, const char *event, ...)
 {
-    rig_tell(level, event, err->text);
+    va_list fields;
+
+    va_start(fields, event);
+    rig_tell(level, event, err->text, fields);
+    va_end(fields);
 }
 
 unsigned rig_told(void)
