@@ -207,6 +207,7 @@ struct capture_maintain_report {
     bool reset_tried;
     bool reset_done;
     bool reader_in_the_way;
+    int64_t reader_pid; /* of the one that was; 0: unknown */
     bool truncated;
     bool pin_in_slot_zero; /* the next commit restarts the log: sync at once then, since checkpoints
                               that wait for readers wait for us until the pin has moved */

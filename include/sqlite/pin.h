@@ -98,9 +98,23 @@ struct reset_report {
 must_use rc pin_reset(struct database *database, const struct pin_client *client,
     const struct reset_limits *limits, struct reset_report *ret, struct error *err);
 
-/* After a reset that was done: cut the log file to nothing (TRUNCATE while our only pin is in slot
- * 0). */
-must_use rc pin_truncate(
-    struct database *database, const struct pin_client *client, bool *ret_done, struct error *err);
+/*
+ * The process that has been reading from before the pin for longest, as far as the kernel tells; 0:
+ * unknown.
+ */
+int64_t database_reader_pid(struct database *database);
+
+struct cut_report {
+    uint64_t file_size;         /* in the end */
+    int64_t write_lock_hold_ns; /* the longest */
+};
+
+/*
+ * Shorten the log file to KEEP_SIZE, or to where its committed frames end: piece by piece, with the
+ * write lock held for each. RET is filled also when it fails. RC_BUSY: a writer is at work for
+ * longer than we try; what was cut so far stays cut.
+ */
+must_use rc log_cut(struct database *database, const struct reset_limits *limits,
+    uint64_t keep_size, struct cut_report *ret, struct error *err);
 
 #endif

@@ -13,8 +13,14 @@ enum {
     RESET_INTERVAL_MS = 100,      /* at most this often, however fast the log grows */
     RESET_BACKOFF_MS = 50,        /* for a reader in the way: doubles every time ... */
     RESET_BACKOFF_MS_MAX = 5000,  /* ... up to here: the log falls this soon after a reader ends */
+    KEEP_FRACTION = 4,            /* a log that is written again at once is not cut to nothing */
     TRUNCATE_INTERVAL_MS = 10000, /* the file system's work is not free either */
 };
+
+uint64_t checkpoint_keep_size(const struct checkpoint_limits *limits)
+{
+    return limits->truncate_size / KEEP_FRACTION;
+}
 
 /* The next writer restarts the log; there is nothing left to do for a reset. */
 static bool checkpoint_is_reset(const struct checkpoint_facts *facts)
@@ -30,7 +36,7 @@ static enum checkpoint_choice checkpoint_choose_reset(const struct checkpoint_fa
     if (frames == 0 || checkpoint_is_reset(facts))
         return CHECKPOINT_NOTHING;
     if (frames >= (uint64_t)limits->reset_frame_count * RESET_LOCK_FACTOR ||
-        facts->log_file_size >= limits->truncate_size)
+        facts->log_used_size >= limits->truncate_size)
         return facts->now_ms >= history->next_reset_ms ? CHECKPOINT_RESET : CHECKPOINT_NOTHING;
     if (frames < limits->reset_frame_count || facts->now_ms < history->next_quiet_ms)
         return CHECKPOINT_NOTHING;
@@ -52,7 +58,8 @@ enum checkpoint_choice checkpoint_choose(const struct checkpoint_facts *facts,
     assert(limits->reset_frame_count > 0);
     assert(limits->truncate_size > 0);
 
-    if (checkpoint_is_reset(facts) && facts->log_file_size >= limits->truncate_size &&
+    if (facts->log_file_size >= limits->truncate_size &&
+        facts->log_used_size <= checkpoint_keep_size(limits) &&
         facts->now_ms >= history->next_truncate_ms)
         return CHECKPOINT_TRUNCATE;
     enum checkpoint_choice reset = checkpoint_choose_reset(facts, limits, history);

@@ -8,7 +8,7 @@
  *              pause of the application of some flushes of the disk lets succeed
  *   reset      the log has grown to several times that: worth the write lock for a moment; with
  *              back-off when a foreign reader or a busy lock was in the way
- *   truncate   the log was reset, and its file is larger than it should stay
+ *   truncate   the file is larger than it should stay, and most of it is behind the log's end
  */
 #ifndef SEAWAL_CAPTURE_CHECKPOINT_POLICY_PRIV_H
 #define SEAWAL_CAPTURE_CHECKPOINT_POLICY_PRIV_H
@@ -44,12 +44,16 @@ struct checkpoint_facts {
     bool pin_in_slot_zero;    /* certainly */
     uint32_t unpinned_frames; /* captured frames behind the place where the pin stands */
     uint32_t log_frame_count;
+    uint64_t log_used_size; /* by its committed frames */
     uint64_t log_file_size;
 };
 
 /* The caller has just captured what was committed. */
 enum checkpoint_choice checkpoint_choose(const struct checkpoint_facts *facts,
     const struct checkpoint_limits *limits, const struct checkpoint_history *history);
+
+/* What the file is cut to. */
+uint64_t checkpoint_keep_size(const struct checkpoint_limits *limits);
 
 void checkpoint_note_advance(struct checkpoint_history *history, int64_t now_ms);
 void checkpoint_note_quiet(struct checkpoint_history *history, int64_t now_ms, bool done);

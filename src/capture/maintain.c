@@ -52,6 +52,7 @@ static void maintain_facts(
         .pin_in_slot_zero = pin.in_slot_zero,
         .unpinned_frames = unpinned,
         .log_frame_count = header->frame_count,
+        .log_used_size = (uint64_t)header->frame_count * header->page_size,
         .log_file_size = maintain_log_size(capture),
     };
 }
@@ -72,11 +73,20 @@ static rc maintain_advance(struct capture *capture, const struct checkpoint_fact
     return RC_OK;
 }
 
-static bool maintain_is_too_long(const struct capture *capture)
+static void maintain_note_hold(struct capture_maintain_report *report, int64_t hold_ns)
 {
-    const struct wal_index_header *header = &capture->captured;
+    if (hold_ns > report->write_lock_hold_ns)
+        report->write_lock_hold_ns = hold_ns;
+}
 
-    return (uint64_t)header->frame_count * header->page_size >= capture->limits.truncate_size;
+static struct reset_limits maintain_limits(const struct capture *capture)
+{
+    return (struct reset_limits){
+        .write_lock_budget_ms = capture->write_lock_budget_ms,
+        .write_lock_wait_ms = RESET_WRITE_LOCK_WAIT_MS,
+        .remainder_frames = RESET_REMAINDER_FRAMES,
+        .holds = capture->write_lock_holds,
+    };
 }
 
 static rc maintain_reset(struct capture *capture, bool is_quiet,
@@ -84,15 +94,11 @@ static rc maintain_reset(struct capture *capture, bool is_quiet,
 {
     struct pin_client client = capture_pin_client(capture);
     struct reset_report reset = { 0 };
-    struct reset_limits limits = {
-        .is_quiet = is_quiet,
-        .write_lock_budget_ms = capture->write_lock_budget_ms,
-        .write_lock_wait_ms = RESET_WRITE_LOCK_WAIT_MS,
-        .remainder_frames = RESET_REMAINDER_FRAMES,
-        .holds = capture->write_lock_holds,
-    };
+    struct reset_limits limits = maintain_limits(capture);
 
-    if (maintain_is_too_long(capture)) {
+    limits.is_quiet = is_quiet;
+
+    if (facts->log_used_size >= capture->limits.truncate_size) {
         limits.write_lock_budget_ms *= RESET_BUDGET_FACTOR;
         limits.remainder_frames *= RESET_REMAINDER_FACTOR;
     }
@@ -103,9 +109,11 @@ static rc maintain_reset(struct capture *capture, bool is_quiet,
     else
         checkpoint_note_reset(&capture->history, facts->now_ms, result == RC_OK && reset.done,
             reset.reader_in_the_way);
-    report->reset_done = reset.done;
+    report->reset_done = report->reset_done || reset.done;
     report->reader_in_the_way = reset.reader_in_the_way;
-    report->write_lock_hold_ns = reset.write_lock_hold_ns;
+    if (reset.reader_in_the_way)
+        report->reader_pid = database_reader_pid(capture->database);
+    maintain_note_hold(report, reset.write_lock_hold_ns);
     if (result != RC_OK)
         return result;
     capture_note_pin(capture);
@@ -116,12 +124,15 @@ static rc maintain_reset(struct capture *capture, bool is_quiet,
 static rc maintain_truncate(struct capture *capture, const struct checkpoint_facts *facts,
     struct capture_maintain_report *report, struct error *err)
 {
-    struct pin_client client = capture_pin_client(capture);
+    struct reset_limits limits = maintain_limits(capture);
+    struct cut_report cut;
 
     checkpoint_note_truncate(&capture->history, facts->now_ms);
-    TRY(pin_truncate(capture->database, &client, &report->truncated, err));
-    capture_note_pin(capture);
-    return RC_OK;
+    rc result =
+        log_cut(capture->database, &limits, checkpoint_keep_size(&capture->limits), &cut, err);
+    report->truncated = cut.file_size < facts->log_file_size;
+    maintain_note_hold(report, cut.write_lock_hold_ns);
+    return result;
 }
 
 static rc maintain_carry_out(struct capture *capture, enum checkpoint_choice choice,

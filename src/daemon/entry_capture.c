@@ -30,6 +30,7 @@ struct entry_round {
     bool was_written; /* the log, since the round before */
     int64_t began_ms; /* monotonic */
     int64_t began_ns; /* monotonic */
+    int64_t began_wall_ms;
     struct capture_sync_report sync;
     struct capture_maintain_report maintain;
     uint64_t txid; /* captured at its end */
@@ -89,11 +90,13 @@ static void entry_round_log(const struct entry *entry, const struct entry_round 
         log_event(LOG_DEBUG, "captured", "db", entry->config->path, "transactions",
             log_u64(round->sync.transaction_count), "frames", log_u64(round->sync.frame_count),
             "bytes", log_u64(round->sync.stored_size), NULL);
-    if (round->maintain.reset_tried)
+    if (round->maintain.reset_tried || round->maintain.truncated)
         log_event(LOG_DEBUG, "checkpoint", "db", entry->config->path, "reset",
             round->maintain.reset_done ? "yes" : "no", "reader_in_the_way",
             round->maintain.reader_in_the_way ? "yes" : "no", "write_lock_us",
-            log_i64(round->maintain.write_lock_hold_ns / 1000), NULL);
+            log_i64(round->maintain.write_lock_hold_ns / 1000), "cut",
+            round->maintain.truncated ? "yes" : "no", "began_ms", log_i64(round->began_wall_ms),
+            NULL);
 }
 
 static int64_t smaller_ms(int64_t left, int64_t right)
@@ -194,6 +197,7 @@ static void entry_capture_done(struct entry *entry, const struct entry_round *ro
     entry_spool_tell(entry, &round->merge);
     entry_measure_round(
         entry, &round->sync, &round->maintain, clock_monotonic_ns() - round->began_ns);
+    entry_tell_reader(entry, &round->maintain);
     int64_t next_ms = smaller_ms(
         entry_round_next_ms(entry, round, armed), entry_round_growth_ms(entry, round, elapsed_ms));
     scheduler_at(entry->context->scheduler, &entry->capture_job, now_ms + next_ms);
@@ -234,6 +238,7 @@ void entry_capture_run(void *payload)
     struct entry_round round = {
         .began_ms = clock_monotonic_ms(),
         .began_ns = clock_monotonic_ns(),
+        .began_wall_ms = clock_wall_ms(),
     };
     struct error err = { 0 };
 

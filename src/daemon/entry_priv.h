@@ -74,6 +74,7 @@ struct entry {
     int64_t look_ms; /* capture work only: something was written and no commit was seen: look again
                         after so long; 0: nothing is expected */
     int64_t poison_told_ms; /* capture work only; monotonic, 0: not told */
+    int64_t reader_told_ms; /* likewise */
 
     struct metrics metrics; /* by any thread; see entry_metrics.c */
 
@@ -205,6 +206,9 @@ struct entry_merge {
 void entry_spool_merge(struct entry *entry, struct capture *capture, struct entry_merge *ret);
 void entry_spool_tell(struct entry *entry, const struct entry_merge *merge);
 void entry_spool_no_room(struct entry *entry, const struct error *err, bool let_go);
+
+/* Name a reader that keeps the log from beginning again; after entry_measure_round(). */
+void entry_tell_reader(struct entry *entry, const struct capture_maintain_report *maintain);
 
 /* Numbers (entry_metrics.c). note_unstored, with mu held: captured or durable have changed. */
 void entry_note_unstored_locked(struct entry *entry);

@@ -20,6 +20,48 @@ static void conn_configure_library(void)
     (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 }
 
+/*
+ * A reader or a checkpointer of SQLite's that finds the index half changed takes the write lock to
+ * see whether its writer has died (walIndexReadHdr()). Mostly it is about to be through: then the
+ * application's next transaction meets our lock and is refused. So the lock is refused to us
+ * instead, a number of times; SQLite looks at the index again before each (its pauses add up to
+ * some milliseconds). A writer that is dead is found after that.
+ *
+ * The file's methods are replaced by a copy in which only the locking is ours.
+ */
+enum { CONN_PATIENCE = 16 };
+
+static const sqlite3_io_methods *plain_methods;
+static sqlite3_io_methods patient_methods;
+static _Thread_local unsigned patience; /* how often it is still refused */
+
+static int conn_shm_lock(sqlite3_file *file, int offset, int count, int flags)
+{
+    bool takes_write_lock = (flags & SQLITE_SHM_LOCK) != 0 && (flags & SQLITE_SHM_EXCLUSIVE) != 0 &&
+                            offset == WAL_INDEX_LOCK_WRITE;
+
+    if (takes_write_lock && patience > 0) {
+        patience--;
+        return SQLITE_BUSY;
+    }
+    return plain_methods->xShmLock(file, offset, count, flags);
+}
+
+static void conn_be_patient(struct conn *conn)
+{
+    static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER;
+
+    pthread_mutex_lock(&mu);
+    if (plain_methods == NULL) {
+        plain_methods = conn->file->pMethods;
+        patient_methods = *plain_methods;
+        patient_methods.xShmLock = conn_shm_lock;
+    }
+    if (conn->file->pMethods == plain_methods)
+        conn->file->pMethods = &patient_methods;
+    pthread_mutex_unlock(&mu);
+}
+
 rc rc_from_sqlite(int result)
 {
     switch (result & 0xff) {
@@ -101,6 +143,7 @@ rc conn_open(struct conn *ret, const char *path, struct error *err)
         FAIL(err, RC_UNSUPPORTED, "this SQLite library does not show its file handle");
     if (conn.file->pMethods->iVersion < 2 || conn.file->pMethods->xShmMap == NULL)
         FAIL(err, RC_UNSUPPORTED, "this SQLite library has no shared memory");
+    conn_be_patient(&conn);
 
     /* user_version is the one read that needs no schema. */
     TRY(conn_prepare(&conn, &conn.begin, "BEGIN", err));
@@ -139,7 +182,9 @@ rc conn_begin_read(struct conn *conn, struct error *err)
 
     if (result != SQLITE_DONE)
         return conn_error(err, conn->db, result, "begin a read transaction");
+    patience = CONN_PATIENCE;
     result = conn_step(conn->read);
+    patience = 0;
     if (result != SQLITE_DONE) {
         rc code = conn_error(err, conn->db, result, "begin a read transaction");
         conn_end_read(conn);
@@ -168,7 +213,9 @@ rc conn_checkpoint(struct conn *conn, int mode, struct error *err)
      * The counts that it returns describe the log as its own stale header saw it, not as it is
      * (SQLite's releases 3.51.3 and later); the callers look at the WAL-index.
      */
+    patience = CONN_PATIENCE;
     int result = sqlite3_wal_checkpoint_v2(conn->db, "main", mode, NULL, NULL);
+    patience = 0;
 
     if (result != SQLITE_OK)
         return conn_error(err, conn->db, result, "checkpoint");

@@ -213,7 +213,8 @@ static rc database_open_log(struct database *database, struct error *err)
     if (region == NULL)
         FAIL(err, RC_MISMATCH, "the database left WAL mode while it was being opened");
 
-    TRY(fs_open(&database->log_fd, database->log_path, O_RDONLY, 0, err));
+    /* For writing only because it is cut (log_cut.c). */
+    TRY(fs_open(&database->log_fd, database->log_path, O_RDWR, 0, err));
     TRY(fs_stat(&status, database->log_path, err));
     database->log_identity = identity_of(&status);
     TRY(fs_stat(&status, database->index_path, err));

@@ -50,6 +50,7 @@ struct database {
 
     int64_t busy_until_ms; /* our own statements give up then */
     bool holds_write_lock; /* no statement of ours may wait, and none can recover the index */
+    int64_t write_lock_taken_ns;
     int64_t write_lock_until_ns;
 
     int pin_holder; /* PIN_NONE, or which of pins holds the read transaction */
@@ -71,6 +72,13 @@ must_use rc database_connect_locker(struct database *database, struct error *err
 /* The connection that checkpoints, ready to do so. */
 must_use rc database_connect_checkpointer(struct database *database, struct error *err);
 
+/* RC_BUSY: somebody had it for longer than we try. */
+must_use rc write_lock_take(
+    struct database *database, const struct reset_limits *limits, struct error *err);
+
+/* How long it was held. */
+int64_t write_lock_release(struct database *database, const struct reset_limits *limits);
+
 /* pin_client.capture, called again while the header is being changed; gives up after a while. */
 must_use rc pin_capture(struct database *database, const struct pin_client *client,
     struct wal_index_header *ret, struct error *err);
@@ -85,6 +93,9 @@ must_use rc wal_index_region(
 /* The page number that the WAL-index has for FRAME; 0 when it has none. */
 must_use rc wal_index_pgno_of(
     struct database *database, uint32_t frame, uint32_t *ret, struct error *err);
+
+/* The frame that readers in SLOT (0..4) look up to; whether anybody is there, the locks say. */
+uint32_t wal_index_read_mark(const struct database *database, unsigned slot);
 
 /* mxFrame, nBackfill and salts as they stand at this moment, whole or not, and believed or not. */
 struct wal_index_words {

@@ -1,5 +1,5 @@
 /*
- * Bringing the log to the point where the next writer starts it anew, and cutting its file.
+ * Bringing the log to the point where the next writer starts it anew.
  *
  * Most of the work is done without the write lock: PASSIVE checkpoints with hand-overs between
  * them, and fsyncs, so that the checkpoint under the lock has little to copy and little to sync.
@@ -225,39 +225,6 @@ static rc reset_backfill(struct reset *reset, struct error *err)
     return RC_OK;
 }
 
-static rc reset_take_write_lock(struct reset *reset, struct error *err)
-{
-    struct database *database = reset->database;
-    int64_t wait_until_ns = clock_monotonic_ns() + reset->limits.write_lock_wait_ms * 1000000;
-
-    for (;;) {
-        rc code = conn_lock_index(&database->locker, WAL_INDEX_LOCK_WRITE, err);
-        if (code == RC_OK)
-            break;
-        if (code != RC_BUSY || clock_monotonic_ns() >= wait_until_ns)
-            return code;
-        clock_pause_us(RESET_LOCK_PAUSE_US);
-    }
-    database->holds_write_lock = true;
-    database->write_lock_until_ns =
-        clock_monotonic_ns() + reset->limits.write_lock_budget_ms * 1000000;
-    return RC_OK;
-}
-
-static void reset_release_write_lock(struct reset *reset, int64_t taken_ns)
-{
-    struct database *database = reset->database;
-
-    conn_unlock_index(&database->locker, WAL_INDEX_LOCK_WRITE);
-    database->holds_write_lock = false;
-
-    int64_t hold_ns = clock_monotonic_ns() - taken_ns;
-    if (reset->limits.holds != NULL)
-        histogram_note(reset->limits.holds, hold_ns);
-    if (hold_ns > reset->report->write_lock_hold_ns)
-        reset->report->write_lock_hold_ns = hold_ns;
-}
-
 /* Nobody can commit. Capture the rest, set the mark at the end, copy the rest, go to slot 0. */
 static rc reset_under_lock(struct reset *reset, struct error *err)
 {
@@ -309,11 +276,12 @@ static rc reset_under_lock(struct reset *reset, struct error *err)
 
 static rc reset_finish(struct reset *reset, struct error *err)
 {
-    TRY(reset_take_write_lock(reset, err));
-
-    int64_t taken_ns = clock_monotonic_ns();
+    TRY(write_lock_take(reset->database, &reset->limits, err));
     rc code = reset_under_lock(reset, err);
-    reset_release_write_lock(reset, taken_ns);
+
+    int64_t hold_ns = write_lock_release(reset->database, &reset->limits);
+    if (hold_ns > reset->report->write_lock_hold_ns)
+        reset->report->write_lock_hold_ns = hold_ns;
     return reset_join(reset, code, err);
 }
 
@@ -367,33 +335,4 @@ rc pin_backfill(struct database *database, const struct pin_client *client, stru
 
     assert(database->pin_holder != PIN_NONE);
     return reset_checkpoint_beside_capture(&reset, &ran, err);
-}
-
-rc pin_truncate(
-    struct database *database, const struct pin_client *client, bool *ret_done, struct error *err)
-{
-    struct wal_index_header header;
-    struct reset reset = { .database = database, .client = client };
-
-    *ret_done = false;
-    if (database->pin_holder == PIN_NONE)
-        return RC_OK;
-    TRY(pin_capture(database, client, &header, err));
-    if (!reset_is_done(&reset, &header))
-        return RC_OK;
-    TRY(database_connect_checkpointer(database, err));
-
-    /*
-     * Cuts the log only when everything is backfilled, and nothing is while our pin is in slot 0: a
-     * commit that comes in between makes this RC_BUSY, and so does a reader or a writer. It waits
-     * for nobody.
-     */
-    database->busy_until_ms = 0;
-    rc code = conn_checkpoint(&database->checkpointer, SQLITE_CHECKPOINT_TRUNCATE, err);
-    if (code == RC_BUSY)
-        return RC_OK;
-    TRY(code);
-    database->pin_frame_mark = 0;
-    *ret_done = true;
-    return RC_OK;
 }

@@ -35,6 +35,7 @@ enum {
     INDEX_AT_FRAMES = 16,
     INDEX_AT_SALT = 32,
     INDEX_AT_BACKFILL = 96,
+    INDEX_AT_READ_MARKS = 100,
     INDEX_AT_PAGES = 136, /* in the first region; 0 in the others */
     INDEX_AT_HASH = 16384,
     INDEX_SLOT_COUNT = 8192,
@@ -264,6 +265,12 @@ rc wal_index_disclaim(struct database *database, struct error *err)
     __sync_synchronize();
     index_put(memory, 0, copy);
     return RC_OK;
+}
+
+uint32_t wal_index_read_mark(const struct database *database, unsigned slot)
+{
+    assert(database->region_count > 0);
+    return index_word(database->regions[0], INDEX_AT_READ_MARKS + 4 * (size_t)slot);
 }
 
 /* The region that FRAME is in, and the frame before the region's first. */

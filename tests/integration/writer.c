@@ -2,13 +2,16 @@
  * writer - one application process that writes, and keeps its own record of what it committed
  *
  *   writer DB [--id N] [--seed N] [--record FILE] [--busy-timeout MS] [--mix small|mixed|big|blob]
- *          [--count N] [--seconds N] [--pause-us N] [--autocheckpoint N] [--rows N]
+ *          [--refused FILE] [--count N] [--seconds N] [--pause-us N] [--autocheckpoint N]
+ *          [--rows N]
  *
  * Every transaction adds a row (seq, writer, sum, count) to the table ledger, where sum is the sum
  * of the hashes of all rows of items and pairs after that transaction. After the commit has
  * returned, the same numbers are appended to the record file. So each state of the database can be
  * checked in itself (the sum over the tables is the newest ledger row's) and against what the
  * application knows.
+ *
+ * The refused file gets "<wall clock ms> <extended code>" whenever SQLite says busy.
  *
  * workload.py has the same hash and the same tables. Ends on SIGTERM after the current transaction.
  */
@@ -61,6 +64,7 @@ static const char *const statement_text[SQL_COUNT] = {
 struct options {
     const char *database;
     const char *record;
+    const char *refused;
     uint64_t id;
     uint64_t seed;
     uint64_t busy_timeout_ms;
@@ -77,6 +81,7 @@ struct writer {
     sqlite3 *connection;
     sqlite3_stmt *statements[SQL_COUNT];
     int record_fd;
+    int refused_fd;
     uint64_t random_state;
     uint64_t seq;
     uint64_t sum;
@@ -130,6 +135,18 @@ static uint64_t pair_id(const char *name)
     return (uint64_t)crc32(0, (const void *)name, (unsigned)strlen(name)) | UINT64_C(1) << 40;
 }
 
+/* When, on the wall clock, and how: one line each. */
+static void note_refused(struct writer *writer)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (writer->refused_fd >= 0)
+        dprintf(writer->refused_fd, "%lld %d\n",
+            (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000,
+            sqlite3_extended_errcode(writer->connection));
+}
+
 /* SQLITE_ROW or SQLITE_DONE, and false for BUSY; anything else ends the program. */
 static bool step(struct writer *writer, enum statement which, int *ret)
 {
@@ -145,6 +162,7 @@ static bool step(struct writer *writer, enum statement which, int *ret)
     if ((code & 0xff) != SQLITE_BUSY)
         die(writer, statement_text[which]);
     writer->busy++;
+    note_refused(writer);
     return false;
 }
 
@@ -396,6 +414,8 @@ static void parse_option(struct options *options, const char *name, const char *
     }
     if (strcmp(name, "--record") == 0) {
         options->record = value;
+    } else if (strcmp(name, "--refused") == 0) {
+        options->refused = value;
     } else if (strcmp(name, "--mix") == 0) {
         options->mix = parse_mix(value);
     } else {
@@ -424,6 +444,12 @@ static void writer_open(struct writer *writer)
             die(writer, statement_text[i]);
     }
     sqlite3_busy_timeout(writer->connection, (int)writer->options.busy_timeout_ms);
+    if (writer->options.refused) {
+        writer->refused_fd =
+            open(writer->options.refused, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+        if (writer->refused_fd < 0)
+            die(writer, "open refused");
+    }
     if (writer->options.record) {
         writer->record_fd =
             open(writer->options.record, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
@@ -453,6 +479,7 @@ int main(int argc, char **argv)
 {
     static struct writer writer = {
         .record_fd = -1,
+        .refused_fd = -1,
         .options = { .id = 1,
             .seed = 1,
             .busy_timeout_ms = 5000,

@@ -31,7 +31,8 @@ enum {
     RESET_FRAME_COUNT = 1000,
     RESET_RETRY_MS_MIN = 50,
     RESET_RETRY_MS_MAX = 200,
-    TRUNCATE_EVERY = 3, /* resets */
+    CUT_EVERY = 3, /* resets */
+    CUT_KEEP_SIZE = 32,
     SAMPLE_PAGE_COUNT = 20,
     HOLD_COUNT_MAX = 100000,
     FINAL_TRY_COUNT = 1000,
@@ -44,6 +45,7 @@ struct client {
     struct log_scan scan;
     bool has_scan;
     struct wal_index_header captured;
+    bool needs_resync; /* one was begun and did not come to its end */
 
     uint8_t expected[PAGE_SIZE_MAX];
     uint8_t found[PAGE_SIZE_MAX];
@@ -56,7 +58,8 @@ struct client {
     unsigned long advance_count;
     unsigned long reset_count;
     unsigned long reset_given_up_count;
-    unsigned long truncate_count;
+    unsigned long cut_count;
+    bool wants_cut;
     unsigned long resync_count;
     unsigned long unfinished_count; /* frames that SQLite committed without a checksum */
     unsigned long violation_count;
@@ -166,7 +169,7 @@ static rc client_apply_frames(
 }
 
 /* Image := database as of HEADER, page by page; the chain is walked from the start of the log. */
-static rc client_resync(
+static rc client_read_all(
     struct client *client, const struct wal_index_header *header, struct error *err)
 {
     log_scan_release(&client->scan);
@@ -186,7 +189,26 @@ static rc client_resync(
         TRY(fs_write_at(client->image, bytes_of(client->found, header->page_size),
             (uint64_t)(pgno - 1) * header->page_size, err));
     }
-    TRY(fs_truncate(client->image, (uint64_t)header->page_count * header->page_size, err));
+    return fs_truncate(client->image, (uint64_t)header->page_count * header->page_size, err);
+}
+
+/*
+ * With the pin in slot 0 the log may be restarted and cut while it is read: then frames are looked
+ * up that the new log does not have (the index forgets old ones region by region, as the log
+ * grows). RC_BUSY: read it all again.
+ */
+static rc client_resync(
+    struct client *client, const struct wal_index_header *header, struct error *err)
+{
+    struct wal_index_header now;
+
+    client->needs_resync = true;
+    rc code = client_read_all(client, header, err);
+    TRY(database_log_header(client->database, &now, err));
+    if (now.salt[0] != header->salt[0] || now.salt[1] != header->salt[1])
+        FAIL(err, RC_BUSY, "the log was restarted meanwhile");
+    TRY(code);
+    client->needs_resync = false;
     client->captured = *header;
     client->resync_count++;
     return RC_OK;
@@ -233,7 +255,10 @@ static rc client_capture(void *payload, struct wal_index_header *ret, struct err
     struct wal_index_header header;
 
     TRY(database_log_header(client->database, &header, err));
-    if (!header_is_equal(&header, &client->captured)) {
+    if (client->needs_resync) {
+        rc code = client_resync(client, &header, err);
+        TRY(code == RC_MISMATCH ? RC_BUSY : code);
+    } else if (!header_is_equal(&header, &client->captured)) {
         uint32_t change_counter = client->captured.change_counter;
         rc code = client_follow(client, &header, err);
 
@@ -289,11 +314,19 @@ static rc client_reset(
         return RC_OK;
     }
     client->reset_count++;
-    if (client->reset_count % TRUNCATE_EVERY == 0) {
-        bool cut = false;
-        TRY(pin_truncate(client->database, pin, &cut, err));
-        client->truncate_count += cut;
-    }
+    if (client->reset_count % CUT_EVERY == 0)
+        client->wants_cut = true; /* once the log has begun again */
+    return RC_OK;
+}
+
+static rc client_cut(struct client *client, struct error *err)
+{
+    struct reset_limits limits = { .write_lock_budget_ms = 20, .write_lock_wait_ms = 20 };
+    struct cut_report cut;
+
+    client->wants_cut = false;
+    TRY(log_cut(client->database, &limits, CUT_KEEP_SIZE, &cut, err));
+    client->cut_count++;
     return RC_OK;
 }
 
@@ -306,6 +339,8 @@ static rc client_maintain(struct client *client, const struct pin_client *pin,
     uint32_t frames = client->captured.frame_count;
 
     pin_state_read(client->database, &state);
+    if (client->wants_cut && !state.in_slot_zero)
+        TRY(client_cut(client, err));
     bool is_left_behind = state.in_slot_zero && frames > database_backfilled(client->database);
     if (is_left_behind || frames > state.frame_mark + ADVANCE_FRAME_COUNT) {
         TRY(pin_advance(client->database, pin, err));
@@ -378,10 +413,10 @@ static int compare_holds(const void *left, const void *right)
 static void client_report(struct client *client)
 {
     printf("client transactions=%lu frames=%lu bases=%lu advances=%lu resets=%lu given_up=%lu "
-           "truncates=%lu resyncs=%lu unfinished=%lu violations=%lu\n",
+           "cuts=%lu resyncs=%lu unfinished=%lu violations=%lu\n",
         client->transaction_count, client->frame_count, client->base_count, client->advance_count,
-        client->reset_count, client->reset_given_up_count, client->truncate_count,
-        client->resync_count, client->unfinished_count, client->violation_count);
+        client->reset_count, client->reset_given_up_count, client->cut_count, client->resync_count,
+        client->unfinished_count, client->violation_count);
     if (client->hold_count == 0)
         return;
     qsort(client->holds_ns, client->hold_count, sizeof client->holds_ns[0], compare_holds);
