@@ -148,6 +148,19 @@ static rc attach_judge_beginning(struct entry *entry, const struct attach_local 
     struct replica_position parent_end = { 0 };
     bool known = false;
 
+    if (newest->timeline == timeline && !newest->own_snapshot) {
+        /* No timeline departs from what is not stored. */
+        sight->durable = (struct replica_position){
+            .database_id = local->captured->database_id,
+            .timeline = newest->parent_timeline,
+            .txid = newest->parent_txid,
+            .digest = newest->parent_digest,
+        };
+        TRY(attach_of_spool(sight, attach_went_through(local, &sight->durable, &known, err)));
+        if (!known && sight->apart == NULL)
+            sight->apart = "the local history does not begin where the replica's timeline does";
+        return RC_OK;
+    }
     TRY(attach_of_spool(sight, attach_base(local, &sight->durable, err)));
     if (sight->apart != NULL)
         return RC_OK;
@@ -163,10 +176,6 @@ static rc attach_judge_beginning(struct entry *entry, const struct attach_local 
             sight->apart = "the replica's log of the timeline before is not the local one";
         return RC_OK;
     }
-    bool continues = newest->timeline == timeline && !newest->own_snapshot;
-    if (continues && (sight->durable.txid != newest->parent_txid ||
-                         sight->durable.digest != newest->parent_digest))
-        sight->apart = "the local history does not begin where the replica's timeline does";
     return RC_OK;
 }
 
