@@ -148,7 +148,7 @@ static rc attach_judge_beginning(struct entry *entry, const struct attach_local 
     struct replica_position parent_end = { 0 };
     bool known = false;
 
-    if (newest->timeline == timeline && !newest->own_snapshot) {
+    if (newest->timeline == timeline && newest->parent_txid != 0) {
         /* No timeline departs from what is not stored. */
         sight->durable = (struct replica_position){
             .database_id = local->captured->database_id,
@@ -156,6 +156,8 @@ static rc attach_judge_beginning(struct entry *entry, const struct attach_local 
             .txid = newest->parent_txid,
             .digest = newest->parent_digest,
         };
+        if (newest->own_snapshot)
+            return RC_OK; /* the local history need not go through where it departs */
         TRY(attach_of_spool(sight, attach_went_through(local, &sight->durable, &known, err)));
         if (!known && sight->apart == NULL)
             sight->apart = "the local history does not begin where the replica's timeline does";
