@@ -20,10 +20,16 @@ static struct methods methods[METHODS_COUNT_MAX];
 static sqlite3_vfs *real_vfs;
 static sqlite3_vfs our_vfs;
 
+static int vfs_shm_lock(sqlite3_file *file, int offset, int count, int flags);
+
 static const sqlite3_io_methods *vfs_real(const sqlite3_file *file)
 {
     for (int i = 0; i < METHODS_COUNT_MAX; i++)
         if (&methods[i].ours == file->pMethods)
+            return methods[i].real;
+    /* The product has put methods of its own before ours: a database file, of one kind. */
+    for (int i = 0; i < METHODS_COUNT_MAX; i++)
+        if (methods[i].real != NULL && methods[i].ours.xShmLock == vfs_shm_lock)
             return methods[i].real;
     assert(0);
     return NULL;
