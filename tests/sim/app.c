@@ -153,12 +153,24 @@ static int app_sign(struct app *app)
     return app_run(app, sql);
 }
 
+/* A recovery may bring up a commit of a dead process: the oracle must see it before the next one.
+ */
+static void app_show(struct app *app)
+{
+    if (!sim->look_soon)
+        return;
+    app_run(app, "SELECT number FROM ledger");
+    sim->look_soon = false;
+    lockstep_yield(REPORT_YIELDED);
+}
+
 static void app_transact(struct app *app, uint64_t change_count)
 {
     bool rollback = sim->order == ORDER_ANY && sim_below(20) == 0;
 
     if (app_run(app, sim_below(3) > 0 ? "BEGIN IMMEDIATE" : "BEGIN") != SQLITE_OK)
         return;
+    app_show(app);
     if (app_changes(app, change_count) != SQLITE_OK || app_sign(app) != SQLITE_OK || rollback) {
         app_run(app, "ROLLBACK");
         sim->counts.rollbacks++;
@@ -222,11 +234,7 @@ static void app_step(struct app *app)
         return;
     }
     app_open(app);
-    if (sim->look_soon) {
-        app_run(app, "SELECT number FROM ledger");
-        sim->look_soon = false;
-        lockstep_yield(REPORT_YIELDED);
-    }
+    app_show(app);
     if (sim->order == ORDER_WRITE || choice < 62) {
         app_transact(app, 1 + sim_below(4));
     } else if (choice < 68) {
