@@ -21,7 +21,7 @@ void snapshot_chunk_release(struct snapshot_chunk *chunk)
 void capture_snapshot_begin(
     struct capture *capture, struct capture_snapshot *ret, struct capture_position *ret_first)
 {
-    assert(capture->state == CAPTURE_FOLLOWING);
+    assert(capture->state != CAPTURE_IDLE);
 
     *ret = (struct capture_snapshot){
         .next_pgno = 1,

@@ -5,6 +5,7 @@
 #include "world.h"
 
 #include "base/alloc.h"
+#include "base/text.h"
 #include "codec/digest.h"
 #include "replay.h"
 
@@ -226,6 +227,29 @@ static void a_lost_free_page_is_compared_again(void **unused)
     world_free(&world);
 }
 
+static void a_capture_that_has_stopped_gives_no_snapshot(void **unused)
+{
+    (void)unused;
+    struct world world = world_new(4096);
+    struct snapshot_chunk chunk = SNAPSHOT_CHUNK_INIT;
+    struct capture_snapshot snapshot;
+    struct capture_position first;
+    struct capture_sync_report report;
+    struct error err;
+
+    world_begin(&world);
+    auto_free char *aside = text_format("%s-aside", world.path);
+    assert_int_equal(rename(world.path, aside), 0);
+    world_sql(&world, "INSERT INTO first VALUES(1)");
+    CHECK_RC(capture_sync(world.capture, 1790000000000, &report, &err), RC_MISMATCH);
+    capture_snapshot_begin(world.capture, &snapshot, &first);
+    CHECK_RC(capture_snapshot_next(world.capture, &snapshot, &chunk, &err), RC_MISMATCH);
+    snapshot_chunk_release(&chunk);
+    capture_close(TAKE(world.capture));
+    assert_int_equal(rename(aside, world.path), 0);
+    world_free(&world);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -233,6 +257,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(other_processes_write_while_it_is_read),
         cmocka_unit_test(a_damaged_page_is_not_shipped),
         cmocka_unit_test(a_lost_free_page_is_compared_again),
+        cmocka_unit_test(a_capture_that_has_stopped_gives_no_snapshot),
     };
 
     return world_main(argc, argv, tests, array_count(tests), NULL);
