@@ -257,6 +257,7 @@ void rig_stop(struct rig *rig)
     cancel_now(rig->context.cancel);
     rig_queue.count = 0;
     entry_free(TAKE(rig->entry));
+    metrics_registry_release(&rig->context.registry);
     scheduler_free(rig->context.scheduler);
     watch_free(rig->context.watch);
     cancel_free(rig->context.cancel);
