@@ -264,8 +264,9 @@ must_use rc capture_check_room(
  *   capture_position() is then the position that completes it (all up to it is in the spool)
  *
  * Between calls the caller may sync and maintain: no pin is held for the snapshot. Pages that are
- * appended meanwhile are part of it. RC_MISMATCH: capture has stopped, maybe before it began. A page whose bytes do not have the digest that the map expects
- * is RC_CORRUPT: the database file is damaged. RC_BUSY: sync, then call again.
+ * appended meanwhile are part of it. A page whose bytes do not have the digest that the map expects
+ * is RC_CORRUPT: the database file is damaged. RC_BUSY: sync, then call again. RC_MISMATCH: capture
+ * has stopped, maybe before the snapshot began.
  */
 enum { SNAPSHOT_CHUNK_PAGE_COUNT = 64 };
 struct snapshot_chunk {

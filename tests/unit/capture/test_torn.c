@@ -103,9 +103,11 @@ static bool state_is_believed(struct world *world)
 /* Versions of the state of one database: growing, changed in place, shrunk, grown again. */
 static struct world world_with_versions(struct version versions[VERSION_COUNT])
 {
+    static const char fill[] =
+        "WITH RECURSIVE c(x) AS (VALUES(1) UNION ALL SELECT x + 1 FROM c LIMIT 900) "
+        "INSERT INTO first SELECT randomblob(3000) FROM c";
     static const char *const steps[VERSION_COUNT] = {
-        ("INSERT INTO first SELECT randomblob(3000) FROM (WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL"
-         " SELECT x + 1 FROM c LIMIT 900) SELECT x FROM c)"),
+        fill,
         "UPDATE first SET x = randomblob(3000) WHERE rowid % 7 = 1",
         "DELETE FROM first WHERE rowid > 300; VACUUM",
         "UPDATE first SET x = randomblob(3000) WHERE rowid % 5 = 1",
