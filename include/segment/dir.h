@@ -73,6 +73,8 @@ struct segment_file {
     int fd;
     struct source source;
 };
+#define SEGMENT_FILE_INIT ((struct segment_file){ .fd = -1 })
+#define auto_segment_file __attribute__((cleanup(segment_dir_close)))
 must_use rc segment_dir_open(struct segment_file *ret, const char *folder,
     const struct segment_name *name, struct error *err);
 void segment_dir_close(struct segment_file *file);

@@ -30,6 +30,8 @@ struct segment_reader;
 must_use rc segment_reader_open(
     struct segment_reader **ret, struct source source, struct error *err);
 void segment_reader_free(struct segment_reader *reader);
+#define auto_segment_reader __attribute__((cleanup(segment_reader_release)))
+void segment_reader_release(struct segment_reader *const *reader);
 
 /* Valid as long as the reader. */
 const struct segment_identity *segment_reader_identity(const struct segment_reader *reader);

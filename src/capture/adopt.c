@@ -53,11 +53,6 @@ struct adopt_segment {
     struct capture_position position; /* becomes the one after it */
 };
 
-static void adopt_reader_release(struct segment_reader **reader)
-{
-    segment_reader_free(*reader);
-}
-
 static rc adopt_set(
     struct adopt_segment *segment, uint32_t pgno, uint64_t digest, struct error *err)
 {
@@ -122,8 +117,8 @@ static rc adopt_open(struct capture *capture, const struct segment_entry *entry,
 static rc adopt_segment(
     struct capture *capture, const struct segment_entry *entry, struct error *err)
 {
-    __attribute__((cleanup(segment_dir_close))) struct segment_file file = { .fd = -1 };
-    __attribute__((cleanup(adopt_reader_release))) struct segment_reader *reader = NULL;
+    auto_segment_file struct segment_file file = SEGMENT_FILE_INIT;
+    auto_segment_reader struct segment_reader *reader = NULL;
     struct adopt_segment segment = { .capture = capture, .position = *capture_now(capture) };
 
     TRY(adopt_open(capture, entry, &file, &reader, err));
@@ -153,8 +148,8 @@ static rc adopt_remove(
 /* Whether the segment ends in the position: the same transaction, not merely its number. */
 static bool adopt_leads_up(struct capture *capture, const struct segment_entry *entry)
 {
-    __attribute__((cleanup(segment_dir_close))) struct segment_file file = { .fd = -1 };
-    __attribute__((cleanup(adopt_reader_release))) struct segment_reader *reader = NULL;
+    auto_segment_file struct segment_file file = SEGMENT_FILE_INIT;
+    auto_segment_reader struct segment_reader *reader = NULL;
 
     if (entry->name.max_txid != capture_now(capture)->txid ||
         adopt_open(capture, entry, &file, &reader, NULL) != RC_OK)

@@ -158,16 +158,11 @@ rc position_file_read(struct position_file *ret, const char *path, struct error 
     return RC_OK;
 }
 
-static void segment_reader_release(struct segment_reader **reader)
-{
-    segment_reader_free(*reader);
-}
-
 rc position_from_segment(struct capture_position *ret, struct log_place *ret_place,
     const char *folder, const struct segment_name *name, struct error *err)
 {
-    __attribute__((cleanup(segment_dir_close))) struct segment_file file = { .fd = -1 };
-    __attribute__((cleanup(segment_reader_release))) struct segment_reader *reader = NULL;
+    auto_segment_file struct segment_file file = SEGMENT_FILE_INIT;
+    auto_segment_reader struct segment_reader *reader = NULL;
 
     TRY(segment_dir_open(&file, folder, name, err));
     TRY(segment_reader_open(&reader, file.source, err));

@@ -235,16 +235,11 @@ static rc merge_add_source(struct spool_merge *merge, const struct segment_entry
     return RC_OK;
 }
 
-static void merge_reader_release(struct segment_reader **reader)
-{
-    segment_reader_free(*reader);
-}
-
 static rc merge_collect_one(struct spool_merge *merge, const char *spool_folder,
     const struct segment_entry *entry, struct error *err)
 {
-    __attribute__((cleanup(segment_dir_close))) struct segment_file file = { .fd = -1 };
-    __attribute__((cleanup(merge_reader_release))) struct segment_reader *reader = NULL;
+    auto_segment_file struct segment_file file = SEGMENT_FILE_INIT;
+    auto_segment_reader struct segment_reader *reader = NULL;
     auto_free char *merged_folder = segment_dir_merged(spool_folder);
 
     rc opened =

@@ -19,11 +19,6 @@
 #include "segment/dir.h"
 #include "segment/reader.h"
 
-static void attach_reader_release(struct segment_reader *const *reader)
-{
-    segment_reader_free(*reader);
-}
-
 static const char attach_damage[] = "a segment in the spool is damaged";
 
 struct attach_local {
@@ -40,8 +35,8 @@ struct attach_ends {
 static rc attach_read_ends(const char *spool_dir, const struct segment_entry *segment,
     struct attach_ends *ret, struct error *err)
 {
-    __attribute__((cleanup(attach_reader_release))) struct segment_reader *reader = NULL;
-    __attribute__((cleanup(segment_dir_close))) struct segment_file file = { .fd = -1 };
+    auto_segment_reader struct segment_reader *reader = NULL;
+    auto_segment_file struct segment_file file = SEGMENT_FILE_INIT;
     auto_free char *merged = segment_dir_merged(spool_dir);
 
     TRY(segment_dir_open(&file, segment->is_merged ? merged : spool_dir, &segment->name, err));

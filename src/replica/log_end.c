@@ -30,11 +30,6 @@ static rc log_end_each(void *payload, const struct store_object *object, struct 
     return RC_OK;
 }
 
-static void log_end_reader_release(struct segment_reader *const *reader)
-{
-    segment_reader_free(*reader);
-}
-
 static rc log_end_read(struct replica *replica, const struct log_end *end,
     struct replica_position *ret, struct error *err)
 {
@@ -43,7 +38,7 @@ static rc log_end_read(struct replica *replica, const struct log_end *end,
     auto_object_source struct object_source object;
     object_source_init(&object, replica->store, key, end->size);
 
-    __attribute__((cleanup(log_end_reader_release))) struct segment_reader *reader = NULL;
+    auto_segment_reader struct segment_reader *reader = NULL;
     TRY_AS(err, segment_reader_open(&reader, object_source(&object), err), "segment '%s'", key);
     const struct segment_identity *identity = segment_reader_identity(reader);
     const struct segment_summary *summary = segment_reader_summary(reader);

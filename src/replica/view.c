@@ -254,11 +254,6 @@ static rc point_read_transaction(
     return RC_OK;
 }
 
-static void point_reader_release(struct segment_reader *const *reader)
-{
-    segment_reader_free(*reader);
-}
-
 /* Digest, size and time from the segment that holds the transaction. */
 static rc point_read_segment(struct view *view, const struct restore_object *last,
     struct replica_position *position, struct error *err)
@@ -268,7 +263,7 @@ static rc point_read_segment(struct view *view, const struct restore_object *las
     struct object_source object;
     object_source_init(&object, view->store, key, last->size);
 
-    __attribute__((cleanup(point_reader_release))) struct segment_reader *reader = NULL;
+    auto_segment_reader struct segment_reader *reader = NULL;
     TRY_AS(err, segment_reader_open(&reader, object_source(&object), err), "segment '%s'", key);
     const struct segment_identity *identity = segment_reader_identity(reader);
     if (identity->kind != last->kind || identity->timeline != last->timeline ||

@@ -158,6 +158,11 @@ void segment_reader_free(struct segment_reader *reader)
     free(reader);
 }
 
+void segment_reader_release(struct segment_reader *const *reader)
+{
+    segment_reader_free(*reader);
+}
+
 const struct segment_identity *segment_reader_identity(const struct segment_reader *reader)
 {
     return &reader->trailer.identity;
