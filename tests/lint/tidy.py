@@ -32,6 +32,7 @@ LAYERS = {
 # Single headers that cross the table: of which file, which header.
 EXCEPTIONS = [
     ("config/", "store/scheme.h"),  # what a replica's URL may be
+    ("config/", "replica/rules.h"),  # what retention rules may be
     ("replica/restore", "sqlite/"),  # the final check of a restored database
     ("replica/follow", "sqlite/"),  # the same, each time it caught up
     ("cmd/seawal/version", "sqlite3.h"),  # which SQLite is this
