@@ -10,7 +10,8 @@
 
 enum { INSTANT_TEXT_SIZE = 32 };
 
-/* "1m30s", "500ms", "24h", "7d", "0": milliseconds. A bare number other than 0 is RC_USAGE. */
+/* "1m30s", "500ms", "24h", "7d", "1y" (365 days), "0": milliseconds. A bare number other than 0 is
+ * RC_USAGE. */
 must_use rc duration_parse_ms(int64_t *ret, const char *text, struct error *err);
 
 /* "1m30s" for 90000; OUT has INSTANT_TEXT_SIZE bytes. */

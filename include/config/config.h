@@ -17,6 +17,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "replica/rules.h"
 #include "store/scheme.h"
 
 #include <stdbool.h>
@@ -65,6 +66,9 @@ struct db_config {
     bool convert_to_wal;           /* a database in another journal mode may be switched */
     bool restore_if_db_not_exists; /* before replication begins */
     struct snapshot_config snapshot;
+    struct rules retention;              /* checked */
+    int64_t retention_check_interval_ms; /* 1 and up */
+    int64_t retention_grace_ms;          /* between condemned and removed */
     struct replica_config replica;
 };
 

@@ -21,11 +21,16 @@ enum { MS_PER_SECOND = 1000, MS_PER_MINUTE = 60000, MS_PER_HOUR = 3600000, MS_PE
 
 enum { DURATION_FRACTION_DIGITS_MAX = 9 };
 
-/* Largest first, as they must be written. */
+/* A year of 365 days, which is what keeping something for a year means. */
+#define MS_PER_YEAR (INT64_C(365) * MS_PER_DAY)
+
+/* Largest first, as they must be written. Days are the largest that we write ourselves. */
+enum { DURATION_UNIT_DAY = 1 };
 static const struct duration_unit {
     const char *name;
-    uint32_t ms;
+    int64_t ms;
 } duration_units[] = {
+    { "y", MS_PER_YEAR },
     { "d", MS_PER_DAY },
     { "h", MS_PER_HOUR },
     { "m", MS_PER_MINUTE },
@@ -87,14 +92,14 @@ static bool duration_take_number(struct duration_number *ret, const char **text)
 /* Add NUMBER of UNIT_MS to *MS; false beyond the maximum or when it is no whole number of ms. */
 static bool duration_add(int64_t *ms, struct duration_number number, int64_t unit_ms)
 {
-    /* fraction < 10^9 and unit < 10^8, so the product fits. */
-    if (number.fraction * unit_ms % number.scale != 0)
+    int64_t part;
+    if (__builtin_mul_overflow(number.fraction, unit_ms, &part) || part % number.scale != 0)
         return false;
 
     int64_t whole;
     if (__builtin_mul_overflow(number.whole, unit_ms, &whole) || whole > DURATION_MS_MAX)
         return false;
-    *ms += whole + number.fraction * unit_ms / number.scale;
+    *ms += whole + part / number.scale;
     return *ms <= DURATION_MS_MAX;
 }
 
@@ -145,9 +150,9 @@ void duration_format_ms(char *out, int64_t ms)
     }
     if (ms < 0)
         out[size++] = '-';
-    for (size_t i = 0; i < array_count(duration_units); i++) {
-        uint64_t count = rest / duration_units[i].ms;
-        rest %= duration_units[i].ms;
+    for (size_t i = DURATION_UNIT_DAY; i < array_count(duration_units); i++) {
+        uint64_t count = rest / (uint64_t)duration_units[i].ms;
+        rest %= (uint64_t)duration_units[i].ms;
         if (count > 0)
             size += (size_t)snprintf(out + size, INSTANT_TEXT_SIZE - size, "%" PRIu64 "%s", count,
                 duration_units[i].name);

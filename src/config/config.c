@@ -14,6 +14,7 @@
 #include "env_priv.h"
 #include "options_priv.h"
 #include "replica_url_priv.h"
+#include "retention_priv.h"
 #include "yaml_priv.h"
 
 #include <assert.h>
@@ -70,6 +71,7 @@ static void draft_init(struct draft *draft)
     option_set_defaults(&option_top, draft);
     option_set_defaults(&option_logging, &draft->config);
     option_set_defaults(&option_snapshot, &draft->defaults);
+    retention_draft_init(&draft->defaults.retention);
 }
 
 static void db_draft_release(struct db_draft *draft)
@@ -160,21 +162,27 @@ static void loader_warn(
         "%s:%u: '%s' has no effect: %s", loader->file, node->key_line, option->key, option->help);
 }
 
+/* What the scalar NODE says, with its variables expanded. Owned. */
+static rc loader_text(
+    struct loader *loader, const char *key, const struct node *node, char **ret, struct error *err)
+{
+    TRY(loader_want(loader, node, NODE_SCALAR, key, err));
+    if (loader->options.keep_dollars) {
+        *ret = text_copy(node->text);
+        return RC_OK;
+    }
+    return loader_at(loader, node->line, key, env_expand(ret, node->text, err), err);
+}
+
 /* A value into its field. What was left empty is not set. */
 static rc loader_value(struct loader *loader, const struct option_spec *option,
     const struct node *node, void *field, struct error *err)
 {
     if (node_is_null(node))
         return RC_OK;
-    TRY(loader_want(loader, node, NODE_SCALAR, option->key, err));
-
-    auto_free char *expanded = NULL;
-    rc result = RC_OK;
-    if (!loader->options.keep_dollars)
-        result = env_expand(&expanded, node->text, err);
-    if (result == RC_OK)
-        result = option_parse(option, expanded != NULL ? expanded : node->text, field, err);
-    return loader_at(loader, node->line, option->key, result, err);
+    auto_free char *text = NULL;
+    TRY(loader_text(loader, option->key, node, &text, err));
+    return loader_at(loader, node->line, option->key, option_parse(option, text, field, err), err);
 }
 
 static bool option_is_nested(const struct option_spec *option)
@@ -183,9 +191,74 @@ static bool option_is_nested(const struct option_spec *option)
            option->type == OPTION_REPLICAS;
 }
 
+static rc loader_leaf(struct loader *loader, const struct option_section *section,
+    const struct node *node, void *base, struct error *err);
+
+/* One rule of the list, of which both values must be there. */
+static rc loader_rule(
+    struct loader *loader, const struct node *node, struct rules *rules, struct error *err)
+{
+    struct rule rule = { .every_ms = -1, .keep_ms = -1 };
+
+    TRY(loader_leaf(loader, &option_rule, node, &rule, err));
+    if (rule.every_ms < 0 || rule.keep_ms < 0)
+        FAIL(err, RC_USAGE, "%s:%u: a rule of 'retention' needs 'every' and 'keep'", loader->file,
+            node->line);
+    if (rules->count == RULES_COUNT_MAX)
+        FAIL(err, RC_USAGE, "%s:%u: more than %d rules of 'retention'", loader->file, node->line,
+            RULES_COUNT_MAX);
+    rules->rules[rules->count++] = rule;
+    return RC_OK;
+}
+
+/* A list of rules, Litestream's {enabled: ...}, "off", or Litestream 0.3's duration. */
+static rc loader_retention(struct loader *loader, const struct node *node,
+    struct retention_draft *draft, struct error *err)
+{
+    if (node_is_null(node))
+        return RC_OK;
+    draft->line = node->line;
+    if (node->kind == NODE_MAP)
+        return loader_leaf(loader, &option_retention, node, draft, err);
+    if (node->kind == NODE_SCALAR) {
+        auto_free char *text = NULL;
+        TRY(loader_text(loader, "retention", node, &text, err));
+        return loader_at(loader, node->line, "retention", retention_word(draft, text, err), err);
+    }
+
+    struct rules rules = { .count = 0 };
+    for (const struct node *rule = node->first; rule != NULL; rule = rule->next)
+        TRY(loader_rule(loader, rule, &rules, err));
+    TRY(loader_at(loader, node->line, "retention", rules_check(&rules, err), err));
+    retention_take_rules(draft, &rules);
+    return RC_OK;
+}
+
+/* Litestream's levels. */
+static rc loader_levels(struct loader *loader, const struct node *list,
+    struct retention_draft *draft, struct error *err)
+{
+    if (node_is_null(list))
+        return RC_OK;
+    TRY(loader_want(loader, list, NODE_LIST, "levels", err));
+    draft->line = list->line;
+    draft->level_count = 0;
+    for (const struct node *node = list->first; node != NULL; node = node->next) {
+        int64_t interval_ms = 0;
+        TRY(loader_leaf(loader, &option_level, node, &interval_ms, err));
+        TRY(loader_at(
+            loader, node->line, "levels", retention_add_level(draft, interval_ms, err), err));
+    }
+    return RC_OK;
+}
+
 static rc loader_plain(struct loader *loader, const struct option_spec *option,
     const struct node *node, void *field, struct error *err)
 {
+    if (option->type == OPTION_RULES)
+        return loader_retention(loader, node, field, err);
+    if (option->type == OPTION_LEVELS)
+        return loader_levels(loader, node, field, err);
     if (option->type == OPTION_REFUSED && !node_is_null(node))
         FAIL(err, RC_USAGE, "%s:%u: '%s': %s", loader->file, node->key_line, option->key,
             option->help);
@@ -350,6 +423,8 @@ static rc loader_db_complete(
     if (draft->db.path != NULL && draft->replica_line == 0)
         FAIL(err, RC_USAGE, "%s:%u: database '%s' has no replica", loader->file, map->line,
             draft->db.path);
+    unsigned rules_line = draft->retention.line != 0 ? draft->retention.line : map->line;
+    TRY(loader_at(loader, rules_line, "retention", retention_complete(draft, err), err));
     unsigned line = draft->db.path == NULL ? map->line : draft->replica_line;
     TRY(loader_at(loader, line, NULL, db_draft_complete(draft, err), err));
     draft->db.line = map->line;
@@ -492,6 +567,7 @@ rc config_add_db(struct config *config, const char *path, const char *url, struc
     draft_release(&defaults);
 
     TRY_AS(err, option_absolute_path(&draft.db.path, path, err), "database");
+    TRY(retention_complete(&draft, err));
     draft.db.replica.url = text_copy(url);
     TRY_AS(err, db_draft_complete(&draft, err), "database '%s'", path);
     if (config_find_db(config, draft.db.path) != NULL)

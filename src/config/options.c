@@ -31,6 +31,11 @@
     {                                                                                              \
         .key = (key_), .type = OPTION_SECTION, .section = &(section_), .help = (help_)             \
     }
+#define RULES(help_)                                                                               \
+    {                                                                                              \
+        .key = "retention", .type = OPTION_RULES, .offset = offsetof(struct db_draft, retention),  \
+        .help = (help_)                                                                            \
+    }
 #define PART(options_, offset_)                                                                    \
     {                                                                                              \
         .options = (options_), .option_count = array_count(options_), .offset = (offset_)          \
@@ -52,7 +57,8 @@ static const struct option_spec snapshot_options[] = {
         "a new snapshot at least this often while there are writes; 0: by volume only"),
     LIMITED(OPTION_COUNT, "log-percent", struct db_draft, db.snapshot.log_percent, "50", 1, 100000,
         "a new snapshot when the log behind the last one is this many percent of its size"),
-    IGNORED("retention", "nothing is removed from a replica yet"),
+    LIMITED(OPTION_DURATION, "retention", struct db_draft, retention.snapshot_keep_ms, NULL, 1, 0,
+        "Litestream 0.5's way to say how far back windows are kept; see retention"),
 };
 const struct option_section option_snapshot = { "snapshot", { PART(snapshot_options, 0) } };
 
@@ -82,8 +88,6 @@ static const struct option_spec access_options[] = {
     IGNORED("concurrency", "uploads of one database go one after the other"),
     IGNORED("auto-recover", "lost continuity is always answered by a resync"),
     IGNORED("max-sync-ltx-files", "the spool has no such limit"),
-    IGNORED("retention", "nothing is removed from a replica yet"),
-    IGNORED("retention-check-interval", "nothing is removed from a replica yet"),
     IGNORED("validation-interval", "every restore is proved; scheduled checks are not there yet"),
     REFUSED("sse-customer-algorithm", "encryption by customer keys is not offered yet"),
     REFUSED("sse-customer-key", "encryption by customer keys is not offered yet"),
@@ -91,6 +95,27 @@ static const struct option_spec access_options[] = {
     REFUSED("sse-kms-key-id", "choose the KMS key as the bucket's default encryption instead"),
     REFUSED("age", "encryption with age is not offered"),
 };
+
+static const struct option_spec retention_options[] = {
+    ROW(OPTION_BOOL, "enabled", struct retention_draft, is_on, NULL,
+        "Litestream's name of 'retention: off' when false"),
+};
+const struct option_section option_retention = { "retention", { PART(retention_options, 0) } };
+
+static const struct option_spec rule_options[] = {
+    ROW(OPTION_EVERY, "every", struct rule, every_ms, NULL,
+        "'transaction', or windows of which the last transaction is kept"),
+    ROW(OPTION_KEEP, "keep", struct rule, keep_ms, NULL, "for how long, or 'forever'"),
+};
+const struct option_section option_rule = { "rules", { PART(rule_options, 0) } };
+
+static const struct option_spec level_options[] = {
+    { .key = "interval",
+        .type = OPTION_DURATION,
+        .min = RULE_EVERY_MS_MIN,
+        .help = "windows of which the last transaction is kept for snapshot.retention" },
+};
+const struct option_section option_level = { "levels", { PART(level_options, 0) } };
 
 /* How one database is followed; at the top these are defaults for every database. */
 static const struct option_spec shared_options[] = {
@@ -112,6 +137,12 @@ static const struct option_spec shared_options[] = {
     ROW(OPTION_BOOL, "restore-if-db-not-exists", struct db_draft, db.restore_if_db_not_exists,
         "false", "whether a missing database is restored from its replica before replication"),
     SECTION("snapshot", option_snapshot, "when whole copies are made"),
+    RULES("which points are kept for how long: rules, or off"),
+    LIMITED(OPTION_DURATION, "retention-check-interval", struct db_draft,
+        db.retention_check_interval_ms, "1h", 1, 0,
+        "how often what no rule keeps is looked for and removed"),
+    ROW(OPTION_DURATION, "retention-grace", struct db_draft, db.retention_grace_ms, "24h",
+        "how long an object stays after it was condemned; longer than a restore takes"),
     IGNORED("monitor-interval", "commits are noticed at once; see check-interval"),
     IGNORED("checkpoint-interval", "checkpoints go by the size of the log"),
     IGNORED("max-checkpoint-page-count", "writers are never made to wait for a checkpoint"),
@@ -133,6 +164,10 @@ static const struct option_spec place_options[] = {
         "Litestream's place for it; the same as the database's"),
     ROW(OPTION_DURATION, "snapshot-interval", struct db_draft, db.snapshot.interval_ms, NULL,
         "Litestream 0.3's name of snapshot.interval"),
+    RULES("Litestream 0.3's place for it; the same as the database's"),
+    ROW(OPTION_DURATION, "retention-check-interval", struct db_draft,
+        db.retention_check_interval_ms, NULL,
+        "Litestream 0.3's place for it; the same as the database's"),
     IGNORED("name", "a database has one replica"),
 };
 const struct option_section option_replica = { "replica",
@@ -178,9 +213,7 @@ static const struct option_spec top_options[] = {
         "threads that make snapshots"),
     IGNORED("mcp-addr", "not offered"),
     IGNORED("socket", "the control socket is not there yet"),
-    IGNORED("levels", "segments are not merged yet"),
-    IGNORED("l0-retention", "nothing is removed from a replica yet"),
-    IGNORED("l0-retention-check-interval", "nothing is removed from a replica yet"),
+    IGNORED("l0-retention-check-interval", "see retention-check-interval"),
     IGNORED("verify-compaction", "segments are not merged yet"),
     IGNORED("validation", "every restore is proved; scheduled checks are not there yet"),
     IGNORED("heartbeat-url", "not there yet"),
@@ -188,6 +221,12 @@ static const struct option_spec top_options[] = {
     IGNORED("shutdown-sync-interval", "the last uploads are retried at the usual pace"),
 };
 static const struct option_spec root_options[] = {
+    { .key = "levels",
+        .type = OPTION_LEVELS,
+        .offset = offsetof(struct draft, defaults.retention),
+        .help = "Litestream 0.5's windows; each is kept for snapshot.retention" },
+    ROW(OPTION_DURATION, "l0-retention", struct draft, defaults.retention.log_keep_ms, NULL,
+        "Litestream 0.5's way to say how long every transaction is kept; 0: for ever"),
     ROW(OPTION_PATH, "state-dir", struct draft, state_root, NULL,
         "folder that holds the state folder of each database that names none"),
 };
@@ -202,6 +241,9 @@ const struct option_section *const option_all[] = {
     &option_snapshot,
     &option_db,
     &option_replica,
+    &option_retention,
+    &option_rule,
+    &option_level,
     NULL,
 };
 

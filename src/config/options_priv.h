@@ -14,9 +14,26 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { LITESTREAM_LEVEL_COUNT_MAX = 8 };
+
+/* What was written about retention: our list of rules, or Litestream's keys. */
+struct retention_draft {
+    bool is_on;         /* false: nothing is removed, whatever else stands here */
+    struct rules rules; /* count 0: no list */
+    int64_t keep_ms;    /* 0.3's "retention" of a replica; -1: not written */
+
+    int64_t log_keep_ms;      /* 0.5's "l0-retention"; 0: for ever; -1: not written */
+    int64_t snapshot_keep_ms; /* 0.5's "snapshot.retention"; 0: not written */
+    int64_t levels_ms[LITESTREAM_LEVEL_COUNT_MAX]; /* 0.5's "levels", ascending */
+    size_t level_count;                            /* 0: not written */
+
+    unsigned line; /* of the last of them that is no plain value; 0: none */
+};
+
 /* One database while it is read. */
 struct db_draft {
     struct db_config db;
+    struct retention_draft retention;
     char *replica_type;
     char *replica_bucket;
     char *replica_path;
@@ -44,8 +61,12 @@ enum option_type {
     OPTION_SECTION,  /* a map of its own: see section */
     OPTION_DBS,      /* the list of databases */
     OPTION_REPLICAS, /* Litestream 0.3's list, of which one element is allowed */
-    OPTION_IGNORED,  /* Litestream's, without effect here: a warning */
-    OPTION_REFUSED,  /* understood, and ignoring it would harm: an error */
+    OPTION_EVERY,    /* int64_t milliseconds, "transaction" is 0 */
+    OPTION_KEEP,     /* int64_t milliseconds, "forever" is RULE_KEEP_FOREVER */
+    OPTION_RULES,   /* struct retention_draft: "off", a duration, a list of rules, {enabled: ...} */
+    OPTION_LEVELS,  /* struct retention_draft: Litestream's list of levels */
+    OPTION_IGNORED, /* Litestream's, without effect here: a warning */
+    OPTION_REFUSED, /* understood, and ignoring it would harm: an error */
 };
 
 struct option_spec {
@@ -78,6 +99,9 @@ extern const struct option_section option_logging;      /* in a struct config */
 extern const struct option_section option_db;           /* in a struct db_draft */
 extern const struct option_section option_snapshot;     /* in a struct db_draft */
 extern const struct option_section option_replica;      /* in a struct db_draft */
+extern const struct option_section option_retention;    /* in a struct retention_draft */
+extern const struct option_section option_rule;         /* in a struct rule */
+extern const struct option_section option_level;        /* in an int64_t */
 extern const struct option_section *const option_all[]; /* NULL-terminated, for the manual */
 
 /* The row of KEY and where its value goes below BASE; NULL: unknown. *RET_INDEX is below

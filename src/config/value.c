@@ -83,6 +83,20 @@ static rc value_duration(
     return RC_OK;
 }
 
+/* A duration, or WORD for WORD_MS. */
+static rc value_duration_or(
+    const char *word, int64_t word_ms, const char *text, int64_t *ret, struct error *err)
+{
+    if (strcasecmp(text, word) == 0) {
+        *ret = word_ms;
+        return RC_OK;
+    }
+    if (duration_parse_ms(ret, text, NULL) != RC_OK)
+        FAIL(err, RC_USAGE, "'%s' is neither '%s' nor a duration as in '30s', '24h', '7d' or '1y'",
+            text, word);
+    return RC_OK;
+}
+
 static rc value_count(
     const struct option_spec *option, const char *text, uint32_t *ret, struct error *err)
 {
@@ -190,6 +204,10 @@ rc option_parse(const struct option_spec *option, const char *text, void *field,
     }
     case OPTION_DURATION:
         return value_duration(option, text, field, err);
+    case OPTION_EVERY:
+        return value_duration_or("transaction", 0, text, field, err);
+    case OPTION_KEEP:
+        return value_duration_or("forever", RULE_KEEP_FOREVER, text, field, err);
     case OPTION_COUNT:
         return value_count(option, text, field, err);
     case OPTION_SIZE:
@@ -205,6 +223,8 @@ rc option_parse(const struct option_spec *option, const char *text, void *field,
     case OPTION_SECTION:
     case OPTION_DBS:
     case OPTION_REPLICAS:
+    case OPTION_RULES:
+    case OPTION_LEVELS:
     case OPTION_IGNORED:
     case OPTION_REFUSED:
         break;

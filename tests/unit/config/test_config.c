@@ -177,7 +177,7 @@ static void config_takes_a_litestream_03_file(void **state)
     assert_int_equal(db->snapshot.interval_ms, 12 * 3600 * 1000);
     assert_string_equal(db->replica.url, "s3://mybkt/db");
     assert_string_equal(config.metrics_address, "127.0.0.1:9090");
-    assert_int_equal(config.warning_count, 7);
+    assert_int_equal(config.warning_count, 5);
     assert_non_null(strstr(config.warnings[0], "'monitor-interval' has no effect"));
 }
 
