@@ -8,6 +8,7 @@
 #include "base/fs.h"
 #include "base/path.h"
 #include "base/text.h"
+#include "capture/capture.h"
 #include "command.h"
 #include "output.h"
 #include "place.h"
@@ -22,7 +23,6 @@
 #include <unistd.h>
 
 enum {
-    CHECK_ROOM_PERCENT_MIN = 5, /* of the file system: what the spool keeps out of */
     CHECK_DETAIL_SIZE = sizeof((struct error *)NULL)->text + 64,
 };
 
@@ -219,20 +219,19 @@ static char *check_existing_folder(const char *path)
 
 static void check_room(struct check_list *list, const char *folder)
 {
-    uint64_t free_size = 0;
-    uint64_t total_size = 0;
+    struct capture_room room;
     struct error err;
 
-    if (fs_space(&free_size, &total_size, folder, &err) != RC_OK) {
+    if (capture_room_of(&room, folder, &err) != RC_OK) {
         check_note(list, "disk room", CHECK_PROBLEM, "see to the file system", "%s", err.text);
         return;
     }
-    uint64_t percent = total_size == 0 ? 100 : free_size / (total_size / 100 + 1);
-    bool is_short = percent < CHECK_ROOM_PERCENT_MIN;
+    uint64_t percent = room.total_size == 0 ? 100 : room.free_size / (room.total_size / 100 + 1);
+    bool is_short = room.free_size < room.reserve_size;
     check_note(list, "disk room", is_short ? CHECK_WARNING : CHECK_FINE,
         is_short ? "make room, or set state-dir to a folder of another file system" : NULL,
-        "%llu MB free (%llu %%) where the state folder is", (unsigned long long)(free_size >> 20),
-        (unsigned long long)percent);
+        "%llu MB free (%llu %%) where the state folder is",
+        (unsigned long long)(room.free_size >> 20), (unsigned long long)percent);
 }
 
 static void check_state_folder(struct check_list *list, const struct db_config *db)

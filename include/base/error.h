@@ -59,6 +59,9 @@ rc error_set(struct error *err, rc code, int sys_errno, const char *file, int li
 /* Put "FORMAT: " before the text ERR already has, and return CODE. */
 rc error_wrap(struct error *err, rc code, const char *format, ...) printf_like(3, 4);
 
+/* Fill ERR (may be NULL) with what FROM says, and return its code. */
+rc error_copy(struct error *err, const struct error *from);
+
 /* The only control-flow macros of the tree; an early return is always safe because locals own. */
 #define FAIL(err, code, ...) return error_set((err), (code), 0, __FILE__, __LINE__, __VA_ARGS__)
 #define FAIL_SYS(err, ...)                                                                         \

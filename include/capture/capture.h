@@ -251,6 +251,18 @@ must_use rc capture_merge(struct capture *capture, uint64_t stored_txid, int64_t
 bool capture_let_go(struct capture *capture);
 
 /*
+ * The file system of a folder or file, in bytes. The reserve, CAPTURE_RESERVE_PERCENT of it, is not
+ * for what waits for the store.
+ */
+enum { CAPTURE_RESERVE_PERCENT = 5 };
+struct capture_room {
+    uint64_t free_size;
+    uint64_t total_size;
+    uint64_t reserve_size;
+};
+must_use rc capture_room_of(struct capture_room *ret, const char *path, struct error *err);
+
+/*
  * Whether there is room for a capture of DATABASE_PATH with STATE_DIR, without opening anything:
  * RC_NO_SPACE says where there is none, RC_NOT_FOUND that there is no such state folder.
  */

@@ -33,6 +33,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 enum {
     WAL_HEADER_SIZE = 32,
@@ -61,6 +62,12 @@ struct wal_frame_header {
 };
 
 bool wal_page_size_is_valid(uint32_t page_size);
+
+/* Of salts, and of checksums. */
+static inline bool wal_pair_equal(const uint32_t left[2], const uint32_t right[2])
+{
+    return memcmp(left, right, 2 * sizeof left[0]) == 0;
+}
 
 /* Continue CHECKSUM over BYTES, whose size is a multiple of 8. */
 void wal_checksum(bool big_endian, struct bytes bytes, uint32_t checksum[2]);

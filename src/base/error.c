@@ -101,6 +101,14 @@ rc error_set(
     return code;
 }
 
+rc error_copy(struct error *err, const struct error *from)
+{
+    assert(from->code != RC_OK);
+    if (err != NULL)
+        *err = *from;
+    return from->code;
+}
+
 rc error_wrap(struct error *err, rc code, const char *format, ...)
 {
     assert(code != RC_OK);

@@ -179,9 +179,8 @@ static bool capture_header_same(
     const struct wal_index_header *left, const struct wal_index_header *right)
 {
     return left->change_counter == right->change_counter &&
-           left->frame_count == right->frame_count && left->salt[0] == right->salt[0] &&
-           left->salt[1] == right->salt[1] && left->frame_checksum[0] == right->frame_checksum[0] &&
-           left->frame_checksum[1] == right->frame_checksum[1];
+           left->frame_count == right->frame_count && wal_pair_equal(left->salt, right->salt) &&
+           wal_pair_equal(left->frame_checksum, right->frame_checksum);
 }
 
 /* What the log's header says about the log against the place that is captured. */
@@ -201,8 +200,7 @@ static enum capture_sight capture_look(
         return SIGHT_APPENDED;
     if (header->frame_count < place->frame_count)
         return SIGHT_FOREIGN;
-    if (place->frame_count == 0 || (place->checksum[0] == header->frame_checksum[0] &&
-                                       place->checksum[1] == header->frame_checksum[1]))
+    if (place->frame_count == 0 || wal_pair_equal(place->checksum, header->frame_checksum))
         return SIGHT_NOTHING_NEW;
     return SIGHT_FOREIGN;
 }

@@ -10,6 +10,7 @@
 #include "spool_priv.h"
 #include "sqlite/database.h"
 #include "sqlite/pin.h"
+#include "sqlite/wal_format.h"
 #include "state_priv.h"
 
 enum { SEGMENT_TRANSACTION_COUNT_MAX = 65536 };

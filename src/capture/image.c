@@ -26,7 +26,7 @@ struct log_place log_place_of(const struct wal_index_header *header)
 
 bool log_place_same_log(const struct log_place *place, const struct wal_index_header *header)
 {
-    return place->salt[0] == header->salt[0] && place->salt[1] == header->salt[1];
+    return wal_pair_equal(place->salt, header->salt);
 }
 
 rc image_view_open(struct capture *capture, struct image_view *ret, struct wal_index_header *header,
@@ -40,7 +40,7 @@ rc image_view_open(struct capture *capture, struct image_view *ret, struct wal_i
         before = *header;
         ret->backfilled = database_backfilled(capture->database);
         TRY(capture_read_header(capture, header, err));
-    } while (before.salt[0] != header->salt[0] || before.salt[1] != header->salt[1]);
+    } while (!wal_pair_equal(before.salt, header->salt));
 
     ret->place = log_place_of(header);
     return RC_OK;

@@ -40,7 +40,7 @@ static rc log_copy_begin(struct log_copy *copy, struct error *err)
         FAIL(err, RC_BUSY, "the log was emptied just now");
     if (result != RC_OK)
         return result;
-    if (copy->scan.salt[0] != header->salt[0] || copy->scan.salt[1] != header->salt[1])
+    if (!wal_pair_equal(copy->scan.salt, header->salt))
         FAIL(err, RC_MISMATCH, "the log and its index have different salts");
     return RC_OK;
 }

@@ -48,19 +48,22 @@ rc spool_count(struct capture *capture, struct error *err)
     return spool_count_folder(&capture->spool, capture->folder.spool, err);
 }
 
-static uint64_t spool_reserve(uint64_t total)
+rc capture_room_of(struct capture_room *ret, const char *path, struct error *err)
 {
-    return total / 100 * SPOOL_RESERVE_PERCENT;
+    struct capture_room room;
+
+    TRY(fs_space(&room.free_size, &room.total_size, path, err));
+    room.reserve_size = room.total_size / 100 * CAPTURE_RESERVE_PERCENT;
+    *ret = room;
+    return RC_OK;
 }
 
 rc spool_room(const struct capture *capture, uint64_t *ret, struct error *err)
 {
-    uint64_t free_size = 0;
-    uint64_t total = 0;
+    struct capture_room room;
 
-    TRY(fs_space(&free_size, &total, capture->folder.folder, err));
-    uint64_t reserve = spool_reserve(total);
-    *ret = free_size > reserve ? free_size - reserve : 0;
+    TRY(capture_room_of(&room, capture->folder.folder, err));
+    *ret = room.free_size > room.reserve_size ? room.free_size - room.reserve_size : 0;
     return RC_OK;
 }
 
@@ -78,22 +81,20 @@ static bool spool_is_in_transit(const struct spool *spool, uint64_t reserve)
 
 static rc spool_check_reserve(struct spool *spool, const char *folder, struct error *err)
 {
-    uint64_t free_size = 0;
-    uint64_t total = 0;
+    struct capture_room room;
 
-    TRY(fs_space(&free_size, &total, folder, err));
-    uint64_t reserve = spool_reserve(total);
-    if (free_size >= reserve || spool_is_in_transit(spool, reserve))
+    TRY(capture_room_of(&room, folder, err));
+    if (room.free_size >= room.reserve_size || spool_is_in_transit(spool, room.reserve_size))
         return RC_OK;
     TRY(spool_count_folder(spool, folder, err));
-    if (spool_is_in_transit(spool, reserve))
+    if (spool_is_in_transit(spool, room.reserve_size))
         return RC_OK;
     FAIL(err, RC_NO_SPACE,
         "%llu KiB wait in '%s' for the store, and the last %d %% of its file system are not for that "
         "(%llu of %llu KiB are free); make room there, or make the store reachable",
         (unsigned long long)(spool->waiting_size + spool->merged_size) >> 10, folder,
-        SPOOL_RESERVE_PERCENT, (unsigned long long)free_size >> 10,
-        (unsigned long long)total >> 10);
+        CAPTURE_RESERVE_PERCENT, (unsigned long long)room.free_size >> 10,
+        (unsigned long long)room.total_size >> 10);
 }
 
 rc spool_check_room(struct capture *capture, struct error *err)
@@ -103,17 +104,16 @@ rc spool_check_room(struct capture *capture, struct error *err)
 
 static rc spool_check_free(const char *path, struct error *err)
 {
+    struct capture_room room;
     uint64_t file_room = 0;
-    uint64_t free_size = 0;
-    uint64_t total = 0;
 
-    TRY(fs_space(&free_size, &total, path, err));
+    TRY(capture_room_of(&room, path, err));
     TRY(fs_file_room(&file_room, path, err));
     if (file_room == 0)
         FAIL(err, RC_NO_SPACE, "the file system of '%s' can have no more files", path);
-    if (free_size < spool_transit_size(spool_reserve(total)))
+    if (room.free_size < spool_transit_size(room.reserve_size))
         FAIL(err, RC_NO_SPACE, "the file system of '%s' is full (%llu of %llu KiB are free)", path,
-            (unsigned long long)free_size >> 10, (unsigned long long)total >> 10);
+            (unsigned long long)room.free_size >> 10, (unsigned long long)room.total_size >> 10);
     return RC_OK;
 }
 
@@ -130,16 +130,15 @@ rc capture_check_room(
 
 static bool spool_must_let_go(const struct capture *capture)
 {
-    uint64_t free_size = 0;
-    uint64_t total = 0;
+    struct capture_room room;
     struct stat log;
 
     if (fs_stat(&log, database_log_path(capture->database), NULL) == RC_OK &&
         (uint64_t)log.st_size > capture->spool.size_max)
         return true;
-    if (fs_space(&free_size, &total, database_path(capture->database), NULL) != RC_OK)
+    if (capture_room_of(&room, database_path(capture->database), NULL) != RC_OK)
         return false;
-    return free_size < spool_reserve(total) / 2;
+    return room.free_size < room.reserve_size / 2;
 }
 
 /* The pin's client when nothing is captured any more. */

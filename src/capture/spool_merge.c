@@ -414,8 +414,7 @@ static rc merge_slice(struct capture *capture, struct spool_merge *merge, bool *
 
     *ret_end = false;
     if (merge->failed.code != RC_OK && merge->phase != MERGE_REMOVE) {
-        if (err != NULL)
-            *err = merge->failed;
+        (void)error_copy(err, &merge->failed);
         return error_wrap(err, merge->failed.code, "keep a page for the merge");
     }
     if (merge->phase == MERGE_COLLECT) {

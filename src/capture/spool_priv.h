@@ -42,7 +42,6 @@ struct capture;
 struct spool_merge;
 
 enum {
-    SPOOL_RESERVE_PERCENT = 5,
     SPOOL_TRANSIT_SIZE_MAX = 16 << 20,
     SPOOL_LOOK_SIZE = 256 << 10, /* how much is written between two looks at the room */
     SPOOL_BLOCK_SIZE = 4096,     /* what a file takes on disk is a multiple of this */

@@ -43,8 +43,7 @@ static bool file_stamp_same_file(const struct file_stamp *left, const struct fil
 
 static bool file_stamp_same_index(const struct file_stamp *left, const struct file_stamp *right)
 {
-    return left->salt[0] == right->salt[0] && left->salt[1] == right->salt[1] &&
-           left->backfilled == right->backfilled;
+    return wal_pair_equal(left->salt, right->salt) && left->backfilled == right->backfilled;
 }
 
 /* NOW is read again when somebody may have been checkpointing just then. */

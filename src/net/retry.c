@@ -113,9 +113,7 @@ rc retry_run(
         rc waited = retry_wait(&state, &attempt, &last);
         if (waited != RC_OK) {
             last.code = waited;
-            if (err != NULL)
-                *err = last;
-            return waited;
+            return error_copy(err, &last);
         }
     }
 }

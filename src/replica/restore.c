@@ -109,8 +109,7 @@ rc restore_run(struct replica *replica, const struct restore_plan *plan,
         /* What is not found now was there when the plan was made: never an answer about the backup.
          */
         why.code = code == RC_NOT_FOUND ? RC_IO : code;
-        if (err != NULL)
-            *err = why;
+        (void)error_copy(err, &why);
         return error_wrap(err, why.code, "restore to '%s'", options->output);
     }
 

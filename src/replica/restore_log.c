@@ -228,11 +228,8 @@ static rc log_apply_log(struct log_job *job, const struct restore_object *object
 static rc log_apply(struct log_job *job, const struct restore_object *object, struct log_slot *slot,
     struct error *err)
 {
-    if (slot->failure.code != RC_OK) {
-        if (err != NULL)
-            *err = slot->failure;
-        return slot->failure.code;
-    }
+    if (slot->failure.code != RC_OK)
+        return error_copy(err, &slot->failure);
     if (cancel_asked(job->engine->cancel))
         FAIL(err, RC_CANCELLED, "restore was cancelled");
 

@@ -331,9 +331,7 @@ static rc pages_run_threads(struct pages_job *job, struct error *err)
         FAIL(err, RC_IO, "no thread could be started");
     if (!job->stopping)
         return RC_OK;
-    if (err != NULL)
-        *err = job->failure;
-    return job->failure.code;
+    return error_copy(err, &job->failure);
 }
 
 /* The plan was made from the name, or the trailer; the object must be what they say. */

@@ -298,9 +298,7 @@ static rc plan_position(
         if (code == RC_CORRUPT && route->object_count > 0 &&
             plan_go_around(view, plan, point, &last, &why) == RC_OK)
             continue;
-        if (err != NULL)
-            *err = first;
-        return first.code;
+        return error_copy(err, &first);
     }
 }
 

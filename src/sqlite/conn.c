@@ -3,7 +3,6 @@
 #include "conn_priv.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -97,7 +96,7 @@ rc conn_error(struct error *err, sqlite3 *db, int result, const char *what)
     assert(code != RC_OK);
     if (!is_system)
         sys_errno = 0;
-    if (is_system && sys_errno == ENOSPC)
+    if (is_system && rc_from_errno(sys_errno) == RC_NO_SPACE)
         code = RC_NO_SPACE;
 
     const char *text = sqlite3_errstr(result);

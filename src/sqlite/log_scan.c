@@ -57,7 +57,7 @@ static rc log_scan_judge_salts(
     struct wal_index_header now;
 
     TRY(database_log_header(database, &now, err));
-    if (now.salt[0] != before->salt[0] || now.salt[1] != before->salt[1])
+    if (!wal_pair_equal(now.salt, before->salt))
         FAIL(err, RC_BUSY, "the log is being restarted");
     FAIL(err, RC_MISMATCH, "the log is not the one that its index describes");
 }
@@ -71,7 +71,7 @@ rc log_scan_begin(struct log_scan *scan, struct database *database, struct error
     if (index.frame_count == 0)
         FAIL(err, RC_NOT_FOUND, "the log is empty");
     TRY(log_scan_read_header(scan, database, &header, err));
-    if (header.salt[0] != index.salt[0] || header.salt[1] != index.salt[1])
+    if (!wal_pair_equal(header.salt, index.salt))
         return log_scan_judge_salts(database, &index, err);
 
     scan->frame = 0;
@@ -90,7 +90,7 @@ static rc log_scan_prove_place(
     uint32_t pgno = 0;
 
     TRY(database_log_header(scan->database, &index, err));
-    if (index.salt[0] != scan->salt[0] || index.salt[1] != scan->salt[1])
+    if (!wal_pair_equal(index.salt, scan->salt))
         FAIL(err, RC_MISMATCH, "the log was restarted");
     if (index.frame_count < frame_count)
         FAIL(err, RC_MISMATCH, "the log has %u committed frames, not the %u that were captured",
@@ -104,8 +104,7 @@ static rc log_scan_prove_place(
         if (pgno == frame.pgno)
             return RC_OK;
     }
-    if (frame.salt[0] != scan->salt[0] || frame.salt[1] != scan->salt[1] ||
-        frame.checksum[0] != checksum[0] || frame.checksum[1] != checksum[1])
+    if (!wal_pair_equal(frame.salt, scan->salt) || !wal_pair_equal(frame.checksum, checksum))
         FAIL(err, RC_MISMATCH, "frame %u of the log is not the one that was captured", frame_count);
     return RC_OK;
 }
@@ -116,11 +115,11 @@ rc log_scan_begin_at(struct log_scan *scan, struct database *database, const uin
     struct wal_header header;
 
     TRY(log_scan_read_header(scan, database, &header, err));
-    if (header.salt[0] != salt[0] || header.salt[1] != salt[1])
+    if (!wal_pair_equal(header.salt, salt))
         FAIL(err, RC_MISMATCH, "the log was restarted");
     if (frame_count > 0) {
         TRY(log_scan_prove_place(scan, frame_count, checksum, err));
-    } else if (header.checksum[0] != checksum[0] || header.checksum[1] != checksum[1]) {
+    } else if (!wal_pair_equal(header.checksum, checksum)) {
         FAIL(err, RC_MISMATCH, "the log's header is not the one that was captured");
     }
 
@@ -168,7 +167,7 @@ static rc log_scan_is_indexed(
 
     TRY(database_log_header(scan->database, &now, err));
     *ret = false;
-    if (now.salt[0] != scan->salt[0] || now.salt[1] != scan->salt[1] || now.frame_count < frame)
+    if (!wal_pair_equal(now.salt, scan->salt) || now.frame_count < frame)
         return RC_OK;
     TRY(wal_index_pgno_of(scan->database, frame, &indexed, err));
     *ret = indexed == pgno;
@@ -184,7 +183,7 @@ static rc log_scan_excuse(
 
     wal_frame_header_decode(&header, bytes_part(raw, 0, WAL_FRAME_HEADER_SIZE));
     bool is_zero = bytes_are_zero(bytes_part(raw, WAL_FRAME_SUMMED_SIZE, 16));
-    bool has_salt = header.salt[0] == scan->salt[0] && header.salt[1] == scan->salt[1];
+    bool has_salt = wal_pair_equal(header.salt, scan->salt);
 
     if (is_zero || (has_salt && scan->is_chain_open))
         TRY(log_scan_is_indexed(scan, frame, header.pgno, &is_indexed, err));
@@ -203,8 +202,7 @@ static rc log_scan_excuse(
 static rc log_scan_check_end(
     struct log_scan *scan, const struct wal_index_header *header, struct error *err)
 {
-    bool is_equal = scan->checksum[0] == header->frame_checksum[0] &&
-                    scan->checksum[1] == header->frame_checksum[1];
+    bool is_equal = wal_pair_equal(scan->checksum, header->frame_checksum);
 
     if (!is_equal && !scan->is_chain_open)
         FAIL(err, RC_MISMATCH, "the checksum of frame %u is not the one in the log's index",
@@ -224,7 +222,7 @@ rc log_scan_next(struct log_scan *scan, const struct wal_index_header *header,
         .big_endian_checksum = scan->big_endian_checksum };
     struct bytes raw;
 
-    if (header->salt[0] != scan->salt[0] || header->salt[1] != scan->salt[1])
+    if (!wal_pair_equal(header->salt, scan->salt))
         FAIL(err, RC_MISMATCH, "the log was restarted");
     if (header->frame_count < scan->frame)
         FAIL(err, RC_MISMATCH, "the log has %u committed frames, %u were read", header->frame_count,

@@ -71,8 +71,8 @@ static void look_at_index(struct database_look *look, const char *path)
     clock_pause_us(LOOK_PAUSE_US);
     if (!look_reads_poison(fd, &second))
         return;
-    look->is_poisoned = first.claimed_frames == second.claimed_frames &&
-                        first.salt[0] == second.salt[0] && first.salt[1] == second.salt[1];
+    look->is_poisoned =
+        first.claimed_frames == second.claimed_frames && wal_pair_equal(first.salt, second.salt);
     look->poison = (struct index_poison){ second.claimed_frames, second.log_frames };
 }
 

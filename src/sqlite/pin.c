@@ -49,8 +49,7 @@ static bool pin_is_one_log(const struct pin_sight *before, const struct pin_sigh
     uint32_t change_count = after->header.change_counter - before->header.change_counter;
 
     return before->is_consistent && after->is_consistent &&
-           before->header.salt[0] == after->header.salt[0] &&
-           before->header.salt[1] == after->header.salt[1] && change_count <= INT32_MAX;
+           wal_pair_equal(before->header.salt, after->header.salt) && change_count <= INT32_MAX;
 }
 
 static struct pin_place pin_conclude(const struct pin_sight *before, const struct pin_sight *after)

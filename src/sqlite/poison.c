@@ -12,18 +12,13 @@ enum {
     POISON_LOCK_PAUSE_US = 50,
 };
 
-static bool poison_is_same_log(const uint32_t left[2], const uint32_t right[2])
-{
-    return left[0] == right[0] && left[1] == right[1];
-}
-
 /* Whether what WORDS say is the poison that was found, though the log may have outgrown it. */
 static bool poison_is_known(const struct database *database, const struct wal_index_words *words)
 {
     uint32_t claimed = database->poison.claimed_frames;
 
     return claimed > 0 && words->claimed_frames >= claimed &&
-           poison_is_same_log(words->salt, database->poison_salt);
+           wal_pair_equal(words->salt, database->poison_salt);
 }
 
 static bool poison_is_seen(const struct wal_index_words *words)
@@ -53,7 +48,7 @@ bool database_index_is_poisoned(struct database *database, struct index_poison *
         clock_pause_us(POISON_LOOK_PAUSE_US);
         struct wal_index_words second = wal_index_words_read(database);
         if (!poison_is_seen(&second) || second.claimed_frames != first.claimed_frames ||
-            !poison_is_same_log(second.salt, first.salt))
+            !wal_pair_equal(second.salt, first.salt))
             return false;
         database->poison = (struct index_poison){ second.claimed_frames, second.log_frames };
         database->poison_salt[0] = second.salt[0];

@@ -73,7 +73,7 @@ rc wal_header_decode(struct wal_header *ret, struct bytes in, struct error *err)
             (unsigned)WAL_MAGIC, (unsigned)WAL_MAGIC | 1u);
     header.big_endian_checksum = (magic & 1u) != 0;
     wal_checksum(header.big_endian_checksum, bytes_part(in, 0, WAL_HEADER_SUMMED_SIZE), checksum);
-    if (checksum[0] != header.checksum[0] || checksum[1] != header.checksum[1])
+    if (!wal_pair_equal(checksum, header.checksum))
         FAIL(err, RC_CORRUPT, "log header has a wrong checksum");
     if (version != WAL_VERSION)
         FAIL(err, RC_CORRUPT, "log version is %u, must be %d", version, WAL_VERSION);
@@ -105,7 +105,7 @@ bool wal_frame_continues(const struct wal_header *header, struct bytes frame, ui
     uint32_t sum[2] = { checksum[0], checksum[1] };
 
     wal_frame_header_decode(&decoded, bytes_part(frame, 0, WAL_FRAME_HEADER_SIZE));
-    if (decoded.salt[0] != header->salt[0] || decoded.salt[1] != header->salt[1])
+    if (!wal_pair_equal(decoded.salt, header->salt))
         return false;
     if (decoded.pgno == 0)
         return false;
@@ -113,7 +113,7 @@ bool wal_frame_continues(const struct wal_header *header, struct bytes frame, ui
     wal_checksum(header->big_endian_checksum, bytes_part(frame, 0, WAL_FRAME_SUMMED_SIZE), sum);
     wal_checksum(header->big_endian_checksum,
         bytes_part(frame, WAL_FRAME_HEADER_SIZE, header->page_size), sum);
-    if (sum[0] != decoded.checksum[0] || sum[1] != decoded.checksum[1])
+    if (!wal_pair_equal(sum, decoded.checksum))
         return false;
 
     checksum[0] = sum[0];
