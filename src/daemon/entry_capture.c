@@ -90,7 +90,8 @@ static void entry_round_log(const struct entry *entry, const struct entry_round 
         log_event(LOG_DEBUG, "captured", "db", entry->config->path, "transactions",
             log_u64(round->sync.transaction_count), "frames", log_u64(round->sync.frame_count),
             "bytes", log_u64(round->sync.stored_size), NULL);
-    if (round->maintain.reset_tried || round->maintain.truncated)
+    if (round->maintain.reset_tried || round->maintain.truncated ||
+        round->maintain.write_lock_hold_ns > 0)
         log_event(LOG_DEBUG, "checkpoint", "db", entry->config->path, "reset",
             round->maintain.reset_done ? "yes" : "no", "reader_in_the_way",
             round->maintain.reader_in_the_way ? "yes" : "no", "write_lock_us",

@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 """Print "passed failed skipped" of a meson test log (meson-logs/testlog.json), and to standard error why cases were skipped.
 
+    meson_counts.py LOG              the three numbers
+    meson_counts.py --failures LOG   one line for each program that failed: its name and what it complained of last
+
 A program that says how many cases it ran (cmocka does) counts as that many, others as one. A case that skips prints
 a line "SKIP: why" before.
 """
@@ -22,7 +25,25 @@ def cases(entry):
     return passed, max(failed, 1), skipped
 
 
+def complaint(entry):
+    """The last line that tells what was wrong; how the program ended where no line does."""
+    lines = [line.strip() for line in (entry.get("stdout", "") + entry.get("stderr", "")).splitlines()]
+    loud = [line for line in lines if re.search(r"error|fail|assert|exception|sanitizer|differ", line, re.I)
+        and not re.search(r"^\[  (PASSED|FAILED|SKIPPED) +\]|^\d+ FAILED TEST|^\[ +FAILED +\]", line)]
+    return f"{entry['result']} ({entry.get('returncode')}): {' | '.join((loud or lines or ['said nothing'])[-2:])[:400]}"
+
+
+def print_failures(path):
+    with open(path, encoding="utf-8") as lines:
+        for entry in map(json.loads, lines):
+            if cases(entry)[1]:
+                print(f"{entry['name']}: {complaint(entry)}")
+
+
 def main():
+    if sys.argv[1] == "--failures":
+        print_failures(sys.argv[2])
+        return
     totals = [0, 0, 0]
     with open(sys.argv[1], encoding="utf-8") as lines:
         for line in lines:

@@ -37,6 +37,9 @@ LONG = bool(os.environ.get("SEAWAL_LONG"))
 SANITIZED = bool(os.environ.get("SEAWAL_SANITIZED"))
 SEED = int(os.environ.get("SEAWAL_SEED", random.SystemRandom().getrandbits(31)))
 
+# How long anything that must happen at last may take, in seconds: a machine may be as slow as it likes.
+PATIENCE = 300
+
 # The exit codes of the command line.
 DONE, FAILED, USAGE, NOT_THERE, COULD_NOT_TELL, DAMAGED = range(6)
 
@@ -66,16 +69,23 @@ def compiled(source, *libraries):
     return _compiled[source]
 
 
-def wait_for(question, seconds=120, what="", pause=0.02):
-    """The first true answer of QUESTION; AssertionError when there is none in time."""
+def wait_for(question, seconds=PATIENCE, what="", pause=0.02, until=bool):
+    """The first answer of QUESTION that UNTIL takes; AssertionError with the last answer when there is none in time."""
     end = time.monotonic() + seconds
     while True:
         answer = question()
-        if answer:
+        if until(answer):
             return answer
         if time.monotonic() > end:
-            raise AssertionError(f"not within {seconds} s: {what or question}")
+            raise AssertionError(
+                f"not within {seconds} s: {what or question}; the last answer was {shortened(repr(answer), 400)}")
         time.sleep(pause)
+
+
+def shortened(text, limit):
+    """TEXT without its middle, where it is too long to be read in the record of a failed run."""
+    half = limit // 2
+    return text if len(text) <= limit else f"{text[:half]} [... {len(text) - 2 * half} characters ...] {text[-half:]}"
 
 
 def peak_memory(pid):
@@ -199,7 +209,7 @@ class S3Server:
             raise unittest.SkipTest("SEAWAL_NO_S3 is set")
         if not os.path.exists(self.script) or not shutil.which("radosgw") or not shutil.which("ceph-mon"):
             raise unittest.SkipTest("no S3 server: Ceph's radosgw is not installed (tests/run installs it)")
-        self.port = _free_ports()
+        self.port, self.reservation = _free_ports()
         self.directory = tempfile.mkdtemp(prefix="seawal-s3-")
         self.endpoint = f"http://127.0.0.1:{self.port}"
         self.tls_endpoint = f"https://localhost:{self.port + 1}"
@@ -250,22 +260,23 @@ class S3Server:
         if self.directory:
             self.run("stop")
             shutil.rmtree(self.directory, ignore_errors=True)
+            self.reservation.close()
             self.directory = None
 
 
 def _free_ports():
-    """A base port P for Ceph, which also uses P+1 and P+10 to P+40."""
+    """A base port P for Ceph, which also uses P+1 and P+10 to P+40; and what keeps other tests from it."""
     chooser = random.SystemRandom()
-    for _ in range(200):
-        base = chooser.randrange(20000, 30000, 50)
-        with contextlib.ExitStack() as stack:
-            try:
+    for _ in range(1000):
+        base, reservation = chooser.randrange(20000, 30000, 50), socket.socket(socket.AF_UNIX)
+        try:
+            reservation.bind(f"\0seawal-tests-port-{base}")
+            with contextlib.ExitStack() as stack:
                 for offset in (0, 1, 10, 11, *range(20, 41)):
-                    probe = stack.enter_context(socket.socket())
-                    probe.bind(("127.0.0.1", base + offset))
-                return base
-            except OSError:
-                continue
+                    stack.enter_context(socket.socket()).bind(("127.0.0.1", base + offset))
+            return base, reservation
+        except OSError:
+            reservation.close()
     raise AssertionError("no free ports")
 
 
@@ -280,7 +291,8 @@ class Daemon:
         self.number = case.next_number()
         self.config = case.path(f"seawal-{self.number}.yml")
         self.log_path = case.path(f"seawal-{self.number}.log")
-        self.process = None
+        self.process, self.log_start = None, 0
+        case.daemons.append(self)
         write_config(self.config, [(path, replica.url) for path, replica in databases], sync_interval, settings)
 
     def start(self, *arguments, wait=True):
@@ -294,7 +306,7 @@ class Daemon:
         if wait:
             wait_for(lambda: self.is_ready() or self.process.poll() is not None, what="daemon ready")
             if self.process.poll() is not None:
-                raise AssertionError(f"daemon ended with {self.process.returncode}:\n{self.log()[-3000:]}")
+                raise AssertionError(f"daemon ended with {self.process.returncode}")
         return self
 
     def log(self):
@@ -317,13 +329,20 @@ class Daemon:
         database = database or self.databases[0][0]
         return max((int(line["txid"]) for line in self.events("durable") if line["db"] == database), default=0)
 
-    def stop(self, number=signal.SIGTERM, seconds=120):
+    def last_words(self):
+        """For a failed case: the newest complaints of all its runs and the newest lines, each of them cut."""
+        with open(self.log_path, encoding="utf-8", errors="replace") as stream:
+            lines = stream.read().splitlines()
+        loud = [line for line in lines[:-10] if "level=warn" in line or "level=error" in line or "ERROR: " in line]
+        return [shortened(line, 400) for line in loud[-6:] + lines[-10:]]
+
+    def stop(self, number=signal.SIGTERM, seconds=PATIENCE):
         """Ask it to end; its exit status."""
         self.process.send_signal(number)
         try:
             code = self.process.wait(seconds)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"daemon does not end within {seconds} s:\n{self.log()[-3000:]}") from None
+            raise AssertionError(f"daemon does not end within {seconds} s") from None
         self.process = None
         return code
 
@@ -352,7 +371,7 @@ class Case(unittest.TestCase):
     def setUp(self):
         binary()
         self.scratch = tempfile.mkdtemp(prefix="seawal-it-")
-        self.processes, self._number = [], 0
+        self.processes, self.daemons, self._restorable, self._number = [], [], set(), 0
         self.random = random.Random(f"{SEED} {self.id()}")
         self.addCleanup(self._clean)
 
@@ -427,15 +446,19 @@ class Case(unittest.TestCase):
 
     # ---- commands ----------------------------------------------------------------------------------
 
-    def seawal(self, *arguments, environment=None, seconds=60, cwd=None, user=None):
+    def seawal(self, *arguments, environment=None, seconds=PATIENCE, cwd=None, user=None):
         """Run a command of the product to its end."""
         settings = {**os.environ, **(environment or {})}
-        done = subprocess.run([binary(), *arguments], env=settings, stdin=subprocess.DEVNULL, cwd=cwd,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=seconds, errors="replace",
-            user=user)
+        try:
+            done = subprocess.run([binary(), *arguments], env=settings, stdin=subprocess.DEVNULL, cwd=cwd,
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=seconds, errors="replace",
+                user=user)
+        except subprocess.TimeoutExpired as late:
+            said = (late.stderr or b"").decode("utf-8", "replace")
+            raise AssertionError(f"not within {seconds} s: {' '.join(arguments)}: {said[-1000:]}") from None
         return Result([os.path.basename(binary()), *arguments], done.returncode, done.stdout, done.stderr)
 
-    def restore(self, replica, *arguments, expect=DONE, environment=None, seconds=60):
+    def restore(self, replica, *arguments, expect=DONE, environment=None, seconds=PATIENCE):
         """Restore into a new file; its path (None when another exit code was expected)."""
         out = self.path(f"restored-{self.next_number()}.db")
         result = self.seawal("restore", "-o", out, *arguments, replica.url,
@@ -469,10 +492,26 @@ class Case(unittest.TestCase):
         finally:
             remove_database(path)
 
-    def wait_restorable(self, replica, seq, seconds=120):
+    def newest_state(self, replica):
+        """The transaction that a restore of the newest gives; None before the first one can be restored.
+
+        That takes a snapshot and the log from where it began to where it ended; what was once there stays.
+        """
+        if not replica.segments("snapshot"):
+            return None
+        if replica.url not in self._restorable:
+            result = self.seawal("restore", "-dry-run", "-o", self.path("unused"), replica.url,
+                environment=replica.environment)
+            if result.code == NOT_THERE:
+                return None
+            self.assertEqual(result.code, DONE, str(result))
+            self._restorable.add(replica.url)
+        return self.restored_state(replica)
+
+    def wait_restorable(self, replica, seq, seconds=PATIENCE):
         """Until a restore of the newest gives transaction SEQ or a later one."""
-        wait_for(lambda: replica.segments("snapshot") and self.restored_state(replica) >= seq, seconds,
-            f"transaction {seq} in the replica", pause=0.1)
+        wait_for(lambda: self.newest_state(replica), seconds, f"transaction {seq} in the replica", pause=0.1,
+            until=lambda found: found is not None and found >= seq)
 
     def check_same(self, source, restored):
         """SOURCE (nobody has it open any more) and RESTORED: equal page for page, and by content."""
@@ -540,6 +579,23 @@ def small_disk(case, size):
         yield path
     finally:
         subprocess.run(["umount", "-l", path], check=False)
+
+
+def fill(path):
+    """Take what room there is, to the last block."""
+    with open(path, "wb", buffering=0) as stream:
+        for size in (65536, 512):
+            with contextlib.suppress(OSError):
+                while True:
+                    stream.write(b"\0" * size)
+
+
+@contextlib.contextmanager
+def deaf_port():
+    """A port of 127.0.0.1 that refuses connections, and that nobody else gets meanwhile."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        yield probe.getsockname()[1]
 
 
 def both_stores(test):

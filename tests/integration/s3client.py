@@ -19,7 +19,7 @@ class S3Client:
         pairs = sorted((query or {}).items())
         text = "&".join(f"{_escape(name)}={_escape(value)}" for name, value in pairs)
         headers = self._signed(method, path, text, body)
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=30)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=120)
         try:
             connection.request(method, path + ("?" + text if text else ""), body=body, headers=headers)
             response = connection.getresponse()

@@ -207,12 +207,6 @@ class Situation(Case):
         self.write(self.database_path, 4)
         self.once()
 
-    def wait_for(self, daemon, question, what):
-        try:
-            wait_for(question, 150, what, pause=0.1)  # a look of its own comes every 60 s
-        except AssertionError as problem:
-            raise AssertionError(f"{problem}\n{daemon.log()[-3000:]}") from None
-
     # ---- claims
 
     def newest_point(self):
@@ -303,7 +297,7 @@ class Running(Situation):
             equal = not differing_pages(image, restored)
             remove_database(restored)
             return equal
-        self.wait_for(daemon, same, what)
+        wait_for(same, what=what, pause=0.1)
 
     def check_resyncs(self, hand, point, expected_pages, daemon, stored):
         """The daemon may look between the two steps of a hand (the log is gone, the file is not there yet): then twice."""
@@ -456,13 +450,13 @@ class Refused(Situation):
         daemon = self.daemon(self.database_path, self.replica)
         point = self.newest_point()
         self.write(self.database_path, 2)
-        wait_for(lambda: daemon.durable() >= point[1] + 2, 60, "durable")
+        wait_for(daemon.durable, what="durable", until=lambda found: found >= point[1] + 2)
         other = self.path("other.db")
         self.make_unrelated(other, rows)
         before = file_tree(self.replica.path)
         remove_database(self.database_path)
         os.rename(other, self.database_path)
-        self.wait_for(daemon, lambda: daemon.process.poll() is not None, "it ends, since nothing is left to replicate")
+        wait_for(lambda: daemon.process.poll() is not None, what="it ends, since nothing is left to replicate")
         self.assertEqual(daemon.process.returncode, FAILED)
         self.assertEqual(file_tree(self.replica.path), before)
         refusal, = daemon.events("replication refused")
@@ -586,10 +580,10 @@ class StateSetBack(Situation):
             pass  # a file in the folder's place: the store cannot be asked
         daemon = self.daemon(self.database_path, self.replica)
         self.write(self.database_path, 30)
-        wait_for(lambda: len(daemon.events("captured")) > 0 and daemon.events("failed"), 60, "captured, not stored")
+        wait_for(lambda: daemon.events("captured") and daemon.events("failed"), what="captured, not stored")
         os.unlink(self.replica.path)
         os.rename(self.replica.path + "-away", self.replica.path)
-        self.wait_for(daemon, lambda: self.newest_point()[0] == 2, "a timeline of its own")
+        wait_for(lambda: self.newest_point()[0], what="a timeline of its own", until=lambda timeline: timeline == 2)
         self.write(self.database_path, 2)
         self.assertEqual(daemon.stop(), DONE, daemon.log())
         self.check_departed(lost)

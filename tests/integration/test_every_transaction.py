@@ -2,7 +2,7 @@
 import time
 
 import workload
-from harness import DONE, Case, both_stores, expand, wait_for
+from harness import DONE, PATIENCE, Case, both_stores, expand, wait_for
 
 
 @expand
@@ -19,7 +19,7 @@ class EveryTransaction(Case):
             mix=("small", "mixed", "small", "big")[number], count=(150, 120, 150, 15)[number], pause_us=3000)
             for number, record in enumerate(records)]
         for writer in writers:
-            self.assertEqual(writer.wait(60), 0)
+            self.assertEqual(writer.wait(PATIENCE), 0)
         self.assertEqual(daemon.stop(), DONE, daemon.log())
 
         record = workload.read_record(records)
@@ -51,10 +51,10 @@ class Snapshots(Case):
                 " WHERE i < 60000) INSERT INTO ballast SELECT i, randomblob(900) FROM n")
         writer = self.start_writer(path, self.path("record"), mix="mixed", pause_us=2000)
         daemon = self.daemon(path, replica, sync_interval="0s")
-        wait_for(lambda: replica.segments("snapshot"), 120, "a snapshot")
+        wait_for(lambda: replica.segments("snapshot"), what="a snapshot")
         time.sleep(1)
         writer.terminate()
-        self.assertEqual(writer.wait(60), 0)
+        self.assertEqual(writer.wait(PATIENCE), 0)
         self.assertEqual(daemon.stop(), DONE)
         record = workload.read_record([self.path("record")])
         newest = self.state(self.restore(replica))

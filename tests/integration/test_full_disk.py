@@ -10,16 +10,7 @@ import unittest
 import urllib.request
 
 import workload
-from harness import DONE, FAILED, Case, small_disk, wait_for
-
-
-def fill(path):
-    """Take what room there is, to the last block."""
-    with open(path, "wb", buffering=0) as stream:
-        for size in (65536, 512):
-            with contextlib.suppress(OSError):
-                while True:
-                    stream.write(b"\0" * size)
+from harness import DONE, FAILED, PATIENCE, Case, fill, small_disk, wait_for
 
 
 def fill_names(folder):
@@ -72,11 +63,11 @@ class FullDisk(Case):
 
     def start(self, path, **settings):
         daemon = self.daemon(path, self.replica, settings={"addr": "127.0.0.1:0", **settings})
-        self.port = wait_for(lambda: daemon.events("metrics"), 60, "the metrics' address")[0]["port"]
+        self.port = wait_for(lambda: daemon.events("metrics"), what="the metrics' address")[0]["port"]
         return daemon
 
     def metric(self, name):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=60) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=PATIENCE) as answer:
             text = answer.read().decode()
         return float(re.search(rf"^{name}{{[^}}]*}} (\S+)$", text, re.MULTILINE).group(1))
 
@@ -88,13 +79,17 @@ class FullDisk(Case):
         return [line for line in daemon.events("failed") if line["what"] == what and line["level"] == "error"]
 
     def wait_full(self, daemon):
-        wait_for(lambda: self.errors(daemon), 60, "an error")
-        wait_for(lambda: self.metric("litestream_disk_full") == 1, 60, "the metric")
+        wait_for(lambda: self.errors(daemon), what="an error")
+        self.wait_metric(1)
+
+    def wait_metric(self, value):
+        wait_for(lambda: self.metric("litestream_disk_full"), what=f"the metric to be {value}",
+            until=lambda found: found == value)
 
     def check_recovered(self, daemon, path, last):
         self.wait_restorable(self.replica, last)
-        wait_for(lambda: self.metric("litestream_disk_full") == 0, 60, "the metric to fall")
-        wait_for(lambda: self.status(daemon) == (DONE, "ok"), 60, "a good status")
+        self.wait_metric(0)
+        wait_for(lambda: self.status(daemon), what="a good status", until=lambda found: found == (DONE, "ok"))
         self.assertEqual(daemon.stop(), DONE, daemon.log())
         self.check_same(path, self.restore(self.replica))
 
@@ -108,7 +103,7 @@ class FullDisk(Case):
         began = time.monotonic()
         writer = self.start_writer(path, self.path("record"), mix="small", seconds=3, pause_us=2000)
         self.wait_full(daemon)
-        self.assertEqual(writer.wait(120), 0, "the application was disturbed")
+        self.assertEqual(writer.wait(PATIENCE), 0, "the application was disturbed")
         self.assertEqual(self.status(daemon), (FAILED, "disk full"))
         # One try a second, whatever the application does, and told once a minute.
         tries = self.metric("litestream_sync_error_count")
@@ -143,15 +138,16 @@ class FullDisk(Case):
             self.wait_restorable(self.replica, 0)
             updater = Updater(path)
             # SQLite uses the log's file again after a thousand pages: by then it has the size that it needs.
-            wait_for(lambda: updater.commits > 3000, 120, "commits")
+            wait_for(lambda: updater.commits, what="commits", until=lambda count: count > 3000)
             fill(os.path.join(disk, "ballast"))
             self.wait_full(daemon)
-            wait_for(lambda: [line for line in daemon.events() if "let go" in line.get("event", "")], 60, "letting go")
+            wait_for(lambda: [line for line in daemon.events() if "let go" in line.get("event", "")], what="letting go")
             before = updater.commits
-            wait_for(lambda: updater.commits > before + 1000, 120, "commits of the application with a full disk")
+            wait_for(lambda: updater.commits, what="commits of the application with a full disk",
+                until=lambda count: count > before + 1000)
             self.assertIsNone(daemon.process.poll(), daemon.log())
             os.unlink(os.path.join(disk, "ballast"))
-            wait_for(lambda: self.metric("litestream_disk_full") == 0, 60, "the metric to fall")
+            self.wait_metric(0)
             updater.end()
             self.assertIn("resynced", [line.get("continuity") for line in daemon.events("following")])
             self.assertEqual(daemon.stop(), DONE, daemon.log())
@@ -165,7 +161,7 @@ class FullDisk(Case):
             self.wait_restorable(self.replica, 10)
             with read_only(disk):
                 self.write(path, 20)
-                wait_for(lambda: self.errors(daemon) and self.errors(daemon, "open"), 60, "errors")
+                wait_for(lambda: self.errors(daemon) and self.errors(daemon, "open"), what="errors")
                 self.write(path, 20)
                 self.assertIsNone(daemon.process.poll(), daemon.log())
             self.check_recovered(daemon, path, 50)
@@ -188,8 +184,8 @@ class FullDisk(Case):
                 self.assertEqual(self.status(daemon)[1], "disk full")
                 daemon.kill()
                 daemon.start(wait=False)
-                wait_for(lambda: self.errors(daemon, "open") or self.errors(daemon), 60, "an error after the restart")
-            self.port = wait_for(lambda: daemon.events("metrics"), 60, "the metrics' address")[0]["port"]
+                wait_for(lambda: self.errors(daemon, "open") or self.errors(daemon), what="an error after the restart")
+            self.port = wait_for(lambda: daemon.events("metrics"), what="the metrics' address")[0]["port"]
             self.write(path, 1)
             self.check_recovered(daemon, path, 11)
 

@@ -6,7 +6,7 @@ import os
 import time
 
 import workload
-from harness import DONE, LONG, NOT_THERE, SEED, Case
+from harness import DONE, LONG, NOT_THERE, SEED, Case, wait_for
 
 ROUNDS = int(os.environ.get("SEAWAL_ROUNDS", 5000 if LONG else 200))
 
@@ -35,6 +35,8 @@ class Kill(Case):
         return result.code == DONE
 
     def one_round(self, replica, daemon, writers, round_number):
+        if round_number % 4 == 3:  # a slow machine has rounds with something durable as well
+            wait_for(daemon.durable, what="something durable")
         time.sleep(self.random.choice((0.0, 0.05, 0.2, 0.5, 0.8)) * self.random.random())
         if self.random.random() < 0.4:
             victim = self.random.randrange(len(writers))
@@ -71,7 +73,7 @@ class Kill(Case):
                 seq = self.one_round(replica, daemon, writers, round_number)
                 self.assertGreaterEqual(seq, newest, "the replica lost what it had")
             except Exception as problem:  # pylint: disable=broad-except
-                raise AssertionError(f"round {round_number}, SEAWAL_SEED={SEED}: {problem}\n{daemon.log()[-3000:]}") from None
+                raise AssertionError(f"round {round_number}, SEAWAL_SEED={SEED}: {problem}") from problem
             durable_rounds += daemon.durable() > 0
             newest = seq
         self.assertGreater(durable_rounds, ROUNDS // 20, "hardly any round had something durable: nothing was tested")

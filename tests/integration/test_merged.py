@@ -2,7 +2,7 @@
 import datetime
 import os
 
-from harness import DAMAGED, DONE, NOT_THERE, Case, wait_for
+from harness import DAMAGED, DONE, NOT_THERE, PATIENCE, Case, wait_for
 
 
 class Merged(Case):
@@ -16,13 +16,13 @@ class Merged(Case):
         os.rename(self.replica.path, away)
         with open(self.replica.path, "w", encoding="ascii") as stream:
             stream.write("not a folder")
-        writer = self.start_writer(path, self.path("record"), mix="mixed", seconds=60, pause_us=500, rows=300)
-        wait_for(lambda: daemon.events("spool merged"), 120, "a merged spool")
+        writer = self.start_writer(path, self.path("record"), mix="mixed", seconds=600, pause_us=500, rows=300)
+        wait_for(lambda: daemon.events("spool merged"), what="a merged spool")
         writer.terminate()
-        writer.wait(60)
+        writer.wait(PATIENCE)
         os.unlink(self.replica.path)
         os.rename(away, self.replica.path)
-        wait_for(lambda: self.replica.segments("1"), 120, "a merged segment in the replica")
+        wait_for(lambda: self.replica.segments("1"), what="a merged segment in the replica")
         self.write(path, 3)
         self.assertEqual(daemon.stop(), DONE, daemon.log())
         self.assertEqual(daemon.events("spool not merged"), [])

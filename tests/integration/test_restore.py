@@ -4,7 +4,7 @@ import os
 import time
 
 import workload
-from harness import DONE, FAILED, NOT_THERE, USAGE, Case, binary, both_stores, expand
+from harness import DONE, FAILED, NOT_THERE, PATIENCE, USAGE, Case, binary, both_stores, expand
 
 
 def utc(moment, shape="%Y-%m-%dT%H:%M:%S.%fZ"):
@@ -128,7 +128,7 @@ class Output(Case):
         process = self.background([binary(), "restore", "-o", self.path("out/app.db"), replica.url])
         time.sleep(0.15)
         process.terminate()
-        code = process.wait(20)
+        code = process.wait(PATIENCE)
         if code != DONE:
             self.assertEqual(os.listdir(self.path("out")), [])
 

@@ -99,6 +99,8 @@ def read_record(paths):
             continue
         with open(path, encoding="ascii") as lines:
             for line in lines:
+                if not line.endswith("\n"):  # one that is being written
+                    break
                 seq, total, count = (int(word) for word in line.split())
                 assert seq not in record, f"transaction {seq} was committed twice"
                 record[seq] = (signed(total), count)

@@ -135,21 +135,26 @@ static uint64_t pair_id(const char *name)
     return (uint64_t)crc32(0, (const void *)name, (unsigned)strlen(name)) | UINT64_C(1) << 40;
 }
 
-/* When, on the wall clock, and how: one line each. */
-static void note_refused(struct writer *writer)
+static long long wall_ms(void)
 {
     struct timespec now;
 
     clock_gettime(CLOCK_REALTIME, &now);
+    return (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Between when and when, on the wall clock, and how: one line each. */
+static void note_refused(struct writer *writer, long long began_ms)
+{
     if (writer->refused_fd >= 0)
-        dprintf(writer->refused_fd, "%lld %d\n",
-            (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000,
+        dprintf(writer->refused_fd, "%lld %lld %d\n", began_ms, wall_ms(),
             sqlite3_extended_errcode(writer->connection));
 }
 
 /* SQLITE_ROW or SQLITE_DONE, and false for BUSY; anything else ends the program. */
 static bool step(struct writer *writer, enum statement which, int *ret)
 {
+    long long began_ms = writer->refused_fd >= 0 ? wall_ms() : 0;
     int code = sqlite3_step(writer->statements[which]);
 
     if (ret)
@@ -162,7 +167,7 @@ static bool step(struct writer *writer, enum statement which, int *ret)
     if ((code & 0xff) != SQLITE_BUSY)
         die(writer, statement_text[which]);
     writer->busy++;
-    note_refused(writer);
+    note_refused(writer, began_ms);
     return false;
 }
 
@@ -431,7 +436,7 @@ static void writer_open(struct writer *writer)
     if (sqlite3_open_v2(writer->options.database, &writer->connection, SQLITE_OPEN_READWRITE, NULL))
         die(writer, "open");
     /* Setting up may wait; the transactions themselves wait as long as was asked for. */
-    sqlite3_busy_timeout(writer->connection, 10000);
+    sqlite3_busy_timeout(writer->connection, 120000);
     snprintf(pragmas, sizeof pragmas,
         "PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=%" PRIu64 ";%s",
         writer->options.autocheckpoint,
