@@ -237,12 +237,12 @@ class Configured(Case):
 
     def test_databases(self):
         with open(self.config, "a", encoding="utf-8") as stream:
-            stream.write("levels: []\n")
+            stream.write("truncate-page-n: 100\n")
         result = self.seawal("databases", "-json", "-config", self.config)
         self.assertEqual(result.code, DONE, str(result))
         self.assertEqual(result.json, [{"path": self.source, "replica": self.replica.url, "sync_interval_ms": 1000,
             "state_dir": os.path.join(self.scratch, ".app.db-seawal")}])
-        self.assertRegex(result.err, r"warning: \S+seawal.yml:\d+: 'levels' has no effect")
+        self.assertRegex(result.err, r"warning: \S+seawal.yml:\d+: 'truncate-page-n' has no effect")
         for name in ("SEAWAL_CONFIG", "LITESTREAM_CONFIG"):
             self.assertEqual(self.seawal("databases", "-json", environment={name: self.config}).out, result.out)
 
