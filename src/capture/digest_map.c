@@ -178,6 +178,13 @@ void digest_map_close(struct digest_map *map)
     free(map);
 }
 
+bool digest_map_is_blank(const struct digest_map *map)
+{
+    static const char blank[sizeof map_magic];
+
+    return memcmp(map_header_of(map)->magic, blank, sizeof blank) == 0;
+}
+
 bool digest_map_belongs(
     const struct digest_map *map, const struct database_id *id, uint32_t page_size)
 {

@@ -60,6 +60,9 @@ struct digest_map;
 must_use rc digest_map_open(struct digest_map **ret, const char *folder, struct error *err);
 void digest_map_close(struct digest_map *map);
 
+/* Whether nothing was ever written into the file. */
+bool digest_map_is_blank(const struct digest_map *map);
+
 /* Whether the file is a map for this database and page size. */
 bool digest_map_belongs(
     const struct digest_map *map, const struct database_id *id, uint32_t page_size);

@@ -98,7 +98,10 @@ static rc state_sweep_covered(const struct state *state, struct error *err)
     return RC_OK;
 }
 
-/* The newer of the position file and the newest segment; a zero txid when there is neither. */
+/*
+ * The newer of the position file and the newest segment; a zero txid when there is neither, with
+ * ERR set unless this is the first start.
+ */
 static rc state_load_position(struct state *state, struct error *err)
 {
     auto_segment_list struct segment_list list = SEGMENT_LIST_INIT;
@@ -118,6 +121,8 @@ static rc state_load_position(struct state *state, struct error *err)
                 position_from_segment(&found.position, &found.place, state->spool, newest, err),
                 "newest segment in '%s'", state->spool);
     }
+    if (result == RC_NOT_FOUND && list.count == 0 && digest_map_is_blank(state->map))
+        *err = (struct error){ 0 };
     state->now = found;
     return RC_OK;
 }

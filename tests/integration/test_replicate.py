@@ -27,7 +27,9 @@ class Replicate(Case):
         """-once ships everything and ends; again with nothing new it changes nothing."""
         path = self.database(transactions=30)
         command = ("replicate", "-once", path, replica.url)
-        self.assertEqual(self.seawal(*command, environment=replica.environment).code, DONE)
+        result = self.seawal(*command, environment=replica.environment)
+        self.assertEqual(result.code, DONE)
+        self.assertNotIn("level=warn", result.err)
         self.check_same(path, self.restore(replica))
         before = replica.keys()
         self.assertEqual(self.seawal(*command, environment=replica.environment).code, DONE)

@@ -412,6 +412,24 @@ static void one_process_at_a_time(void **unused)
     world_free(&world);
 }
 
+static void only_what_was_there_can_be_missing(void **unused)
+{
+    (void)unused;
+    struct world first = world_new(4096);
+    world_open(&first, CAPTURE_STATE_NONE);
+    assert_int_equal(capture_state_trouble(first.capture)->code, RC_OK);
+    world_free(&first);
+
+    struct world world = world_followed();
+    char command[9000];
+    snprintf(command, sizeof command, "cd '%s/.app.db-seawal' && rm -f position spool/*.seg",
+        world.scratch.folder);
+    assert_int_equal(system(command), 0);
+    world_open(&world, CAPTURE_STATE_NONE);
+    assert_int_equal(capture_state_trouble(world.capture)->code, RC_NOT_FOUND);
+    world_free(&world);
+}
+
 static void a_gap_in_the_spool_leaves_no_position(void **unused)
 {
     (void)unused;
@@ -505,6 +523,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_damaged_map_is_noticed_and_rebuilt_without_losing_the_spool),
         cmocka_unit_test(a_lost_state_is_adopted_from_the_replica),
         cmocka_unit_test(one_process_at_a_time),
+        cmocka_unit_test(only_what_was_there_can_be_missing),
         cmocka_unit_test(a_gap_in_the_spool_leaves_no_position),
         cmocka_unit_test(a_recovery_that_lost_commits_is_resynchronised),
     };
