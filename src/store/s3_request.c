@@ -384,6 +384,20 @@ static bool s3_correct_clock(struct s3_store *store, const struct s3_answer *ans
     return change_s > SKEW_NEWS_S || change_s < -SKEW_NEWS_S;
 }
 
+/*
+ * Whoever keeps objects gives them an ETag, and says it with each. A login page, or a proxy whose
+ * backend is away, says 200 as well: then nothing was stored, and nothing of what came is stored.
+ */
+static bool s3_lacks_etag(const struct s3_request *request, const struct http_response *response)
+{
+    struct bytes etag;
+    bool is_object = request->key != NULL &&
+                     (request->kind == S3_KIND_PUT || request->kind == S3_KIND_GET) &&
+                     !text_equal(request->method, "POST");
+
+    return is_object && !http_response_header(response, "etag", &etag);
+}
+
 rc s3_request_send(struct s3_store *store, const struct s3_request *request,
     struct retry_attempt *attempt, struct s3_answer *answer, struct error *err)
 {
@@ -396,8 +410,13 @@ rc s3_request_send(struct s3_store *store, const struct s3_request *request,
         request->method, store->base.name, slash, key);
 
     int status = answer->http.status;
-    if (status >= 200 && status < 300)
+    if (status >= 200 && status < 300 && !s3_lacks_etag(request, &answer->http))
         return RC_OK;
+    if (status >= 200 && status < 300)
+        FAIL(err, RC_NET,
+            "%s '%s%s%s': the server answered %d without an ETag; this is no S3 server's answer, "
+            "check endpoint",
+            request->method, store->base.name, slash, key, status);
     struct s3_error_document document = { .code = answer->code };
     s3_error_parse(&document, buf_bytes(&answer->http.error_body));
     attempt->retry_after_ms = http_response_retry_after_ms(&answer->http);

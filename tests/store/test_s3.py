@@ -137,6 +137,18 @@ class Refusals(Case):
                 if status == 404:
                     self.check(result, "usage", "endpoint")
 
+    def test_a_server_that_stores_nothing_is_not_believed(self):
+        self.ready()
+        for body in ("<html>Log in to go on</html>", ""):
+            self.proxy.clear()
+            self.proxy.fault(lambda request: request.method in ("PUT", "HEAD"), Status(200, body=body), times=None)
+            result = self.tool(self.faulty, "put", "k", self.file(b"x"), options=("-deadline", "1000"))
+            self.check(result, "net", "without an ETag", "check endpoint")
+        self.proxy.clear()
+        self.proxy.fault(put_object, Status(200, body=""))
+        self.assertEqual(self.tool(self.faulty, "put", "k", self.file(b"x")).code, "ok")
+        self.holds("k", b"x")
+
     def test_redirects_are_told_and_not_followed(self):
         elsewhere = f"Location: http://127.0.0.1:{PORT}/"
         self.proxy.fault(get, Status(301, "PermanentRedirect", headers=[elsewhere]), times=None)
