@@ -148,7 +148,10 @@ struct replica_claim_options {
     int64_t time_ms;
 };
 
-/* Claim the timeline behind the newest one. Racing claims get different numbers; each gets one. */
+/*
+ * Claim the timeline behind the newest one. Racing claims get different numbers; each gets one.
+ * RC_CORRUPT: the replica's header names another database than the parent's position.
+ */
 must_use rc replica_claim_timeline(struct replica *replica,
     const struct replica_claim_options *options, uint32_t *ret_timeline, struct error *err);
 

@@ -170,12 +170,26 @@ static rc claim_read_header(struct replica *replica, struct replica_header *ret,
     return RC_OK;
 }
 
+/* What is claimed under another database's name would make the whole replica unreadable. */
+static rc claim_check_header(const struct replica_header *header,
+    const struct replica_claim_options *options, struct error *err)
+{
+    static const struct database_id none = { 0 };
+    const struct database_id *expected = &options->parent.database_id;
+
+    if (memcmp(expected, &none, sizeof none) == 0 ||
+        memcmp(expected, &header->database_id, sizeof *expected) == 0)
+        return RC_OK;
+    FAIL(err, RC_CORRUPT, "'%s' names another database than before", REPLICA_INFO_KEY);
+}
+
 rc replica_claim_timeline(struct replica *replica, const struct replica_claim_options *options,
     uint32_t *ret_timeline, struct error *err)
 {
     bool has_parent = options->parent.txid != 0;
     struct replica_header header;
     TRY(claim_read_header(replica, &header, err));
+    TRY(claim_check_header(&header, options, err));
 
     struct replica_timeline timeline = {
         .parent_timeline = has_parent ? options->parent.timeline : 0,
