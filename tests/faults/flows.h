@@ -14,6 +14,7 @@ struct flow {
     void (*end)(
         struct rig *rig, rc code, bool lasts); /* nothing is refused any more; may be NULL */
     bool needs_daemon;                         /* RUN leaves a daemon that goes on */
+    bool is_unusual; /* an operator is told of it, also when nothing fails */
 };
 
 extern const struct flow flows[];

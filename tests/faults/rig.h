@@ -40,6 +40,8 @@ struct rig {
     uint32_t durable_timeline;
     uint64_t durable_txid;
     struct rig_image durable_image;
+    struct rig_image older_image; /* of the rig_remember() before, if there was one */
+    bool may_be_older;            /* a listing does not show what was put last */
 
     size_t fd_count; /* before anything was opened */
 };
@@ -71,6 +73,12 @@ void rig_must_settle(struct rig *rig);
 void rig_remember(struct rig *rig);
 
 /*
+ * What the daemon calls durable by now restores: its last transaction, and with ALL what the
+ * application has.
+ */
+void rig_check_claim(struct rig *rig, bool all);
+
+/*
  * Whatever happened, the daemon now makes everything durable, goes on with the next commit, and a
  * restore gives what the application has, as does one to the point of rig_remember(). No temporary
  * file is left.
@@ -80,8 +88,9 @@ void rig_check(struct rig *rig);
 /* A restore of the newest point into OUTPUT, which is not there before. */
 must_use rc rig_restore(struct rig *rig, struct error *err);
 
-/* OUTPUT must hold EXPECTED page for page; it is removed. */
-void rig_take_output(struct rig *rig, const struct rig_image *expected);
+/* OUTPUT must hold EXPECTED (or OLDER, if not NULL) page for page; it is removed. */
+void rig_take_output(
+    struct rig *rig, const struct rig_image *expected, const struct rig_image *older);
 
 /* What the operator was told since rig_hush(): warnings and errors. */
 unsigned rig_told(void);

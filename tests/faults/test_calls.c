@@ -2,13 +2,15 @@
  * The nth call fails, for every n of every flow: it is told, what was durable stays, and the next
  * try makes all of it good.
  *
- *   test_calls files|sqlite|library [FLOW]
+ *   test_calls files|sqlite|library|requests [FLOW]
  *
  * files: our own calls of the file system; sqlite: those that SQLite makes for us; library: our
- * calls of SQLite. SEAWAL_LONG=1 strikes every n of every kind; else every kth is, from a place
- * that SEAWAL_SEED chooses, where there are many. FAULTS_ONLY="KIND:NTH:MODE" repeats one.
+ * calls of SQLite; requests: those to the store, which is S3 then. SEAWAL_LONG=1 strikes every n of
+ * every kind; else every kth is, from a place that SEAWAL_SEED chooses, where there are many.
+ * FAULTS_ONLY="KIND:NTH:MODE" repeats one.
  */
 #include "flows.h"
+#include "requests.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -21,12 +23,7 @@
 #include "base/text.h"
 #include "harness/fault.h"
 #include "harness/fault_sqlite.h"
-
-struct kind {
-    const char *name;
-    struct fault_plan plan; /* but for nth */
-    unsigned share;         /* of STRIKE_COUNT_MAX: how many are struck in a short run, of a flow */
-};
+#include "harness/s3_server.h"
 
 #define SYNCS (FAULT_BIT(FAULT_SYNC))
 #define MOVES (FAULT_BIT(FAULT_READ) | FAULT_BIT(FAULT_WRITE))
@@ -81,13 +78,16 @@ static const struct kind library_kinds[] = {
     LIBRARY_KIND_LASTING(SQLITE_IOERR),
 };
 
-enum { STRIKE_COUNT_MAX = 60, SEED_DEFAULT = 1795277132 };
+enum { STRIKE_UNIT = 60, STRIKE_UNIT_REQUESTS = 2, SEED_DEFAULT = 1795277132 };
 
 /* After the fault the daemon goes on, or its process ends at once and another one follows. */
 enum mode { MODE_GOES_ON, MODE_ENDS, MODE_COUNT };
 
 static const struct kind *kinds;
 static size_t kind_count;
+static bool is_s3;           /* the replica is in a bucket, not in a folder */
+static unsigned strike_unit; /* how many of a flow are struck for a share of 1 */
+static unsigned usual_told;  /* what the flow tells when nothing fails */
 static uint64_t seed;
 static bool is_long;
 
@@ -97,6 +97,26 @@ struct tally {
     unsigned unnoticed; /* struck, nothing told, and everything was done all the same */
 };
 
+static void rig_begin_for(struct rig *rig, const struct flow *flow)
+{
+    if (is_s3)
+        s3_server_start();
+    rig_begin(rig, is_s3 ? s3_server_url() : NULL);
+    flow->prepare(rig);
+}
+
+static void rig_end_for(struct rig *rig)
+{
+    rig_end(rig);
+    if (!is_s3)
+        return;
+    if (s3_server_overwritten() > 0)
+        fail_msg("%zu objects were written over others", s3_server_overwritten());
+    if (s3_server_unfinished() > 0)
+        fail_msg("%zu uploads were left unfinished", s3_server_unfinished());
+    s3_server_stop();
+}
+
 /* One run of FLOW with PLAN. False: the flow did not reach the call. */
 static bool strike(
     const struct flow *flow, const struct fault_plan *plan, enum mode mode, struct tally *tally)
@@ -104,8 +124,8 @@ static bool strike(
     struct error err = { 0 };
     struct rig rig;
 
-    rig_begin(&rig, NULL);
-    flow->prepare(&rig);
+    rig_begin_for(&rig, flow);
+    rig.may_be_older = plan->calls == FAULT_BIT(FAULT_REQUEST_LIST);
     rig.ends_when_hit = mode == MODE_ENDS && flow->needs_daemon;
     rig_hush();
     fault_arm_plan(plan);
@@ -115,7 +135,8 @@ static bool strike(
     if (flow->end != NULL)
         flow->end(&rig, code, plan->times == UINT64_MAX);
 
-    bool told = rig_told() > 0 || (!flow->needs_daemon && code != RC_OK && err.text[0] != '\0');
+    bool told =
+        rig_told() > usual_told || (!flow->needs_daemon && code != RC_OK && err.text[0] != '\0');
     tally->struck += fired;
     tally->told += fired && told;
     tally->unnoticed += fired && !told;
@@ -124,10 +145,12 @@ static bool strike(
             flow->name, fault_name(), err.text);
     if (code != RC_OK && !fired)
         fail_msg("%s: nothing failed, and: %s; %s", flow->name, err.text, rig_told_last());
+    if (flow->needs_daemon)
+        rig_check_claim(&rig, code == RC_OK);
     if (rig.ends_when_hit)
         rig_stop(&rig);
     rig_check(&rig);
-    rig_end(&rig);
+    rig_end_for(&rig);
     return fired;
 }
 
@@ -139,17 +162,20 @@ static uint64_t count_calls(const struct flow *flow, const struct kind *kind)
     struct fault_plan plan = kind->plan;
 
     plan.nth = UINT64_MAX;
-    rig_begin(&rig, NULL);
-    flow->prepare(&rig);
+    rig_begin_for(&rig, flow);
     fault_arm_plan(&plan);
+    rig_hush();
     rc code = flow->run(&rig, &err);
+    usual_told = rig_told();
     uint64_t count = fault_passed();
     fault_disarm();
     if (code != RC_OK)
         fail_msg("%s: nothing failed, and: %s; %s", flow->name, err.text, rig_told_last());
+    if (usual_told > 0 && !flow->is_unusual)
+        fail_msg("%s: nothing failed, and it was told: %s", flow->name, rig_told_last());
     if (flow->end != NULL)
         flow->end(&rig, code, false);
-    rig_end(&rig);
+    rig_end_for(&rig);
     return count;
 }
 
@@ -159,11 +185,11 @@ static void strike_kind(const struct flow *flow, const struct kind *kind)
     struct tally tally = { 0 };
     clock_t began = clock();
     uint64_t count = count_calls(flow, kind);
-    uint64_t wanted = is_long ? UINT64_MAX : (uint64_t)kind->share * STRIKE_COUNT_MAX;
+    uint64_t wanted = is_long ? UINT64_MAX : (uint64_t)kind->share * strike_unit;
     uint64_t step = count <= wanted ? 1 : (count + wanted - 1) / wanted;
     bool again = true;
 
-    for (plan.nth = 1 + seed % step; again; plan.nth += step) {
+    for (plan.nth = 1 + (seed + (uint64_t)(kind - kinds)) % step; again; plan.nth += step) {
         enum mode mode = (plan.nth / step + seed) % MODE_COUNT;
         rig_note("%s FAULTS_ONLY='%s:%llu:%d'", flow->name, kind->name,
             (unsigned long long)plan.nth, (int)mode);
@@ -193,9 +219,11 @@ static void strike_only(const struct flow *flow, const char *only)
     for (size_t index = 0; index < kind_count; index++) {
         struct fault_plan plan = kinds[index].plan;
         plan.nth = nth;
-        if (strncmp(kinds[index].name, only, (size_t)(colon - only)) == 0 &&
-            kinds[index].name[colon - only] == '\0')
-            assert_true(strike(flow, &plan, mode, &tally));
+        if (strncmp(kinds[index].name, only, (size_t)(colon - only)) != 0 ||
+            kinds[index].name[colon - only] != '\0')
+            continue;
+        (void)count_calls(flow, &kinds[index]);
+        assert_true(strike(flow, &plan, mode, &tally));
     }
 }
 
@@ -214,7 +242,13 @@ static void a_flow_survives_every_call(void **state)
 
 static void choose_kinds(const char *name)
 {
-    if (text_equal(name, "files")) {
+    strike_unit = STRIKE_UNIT;
+    if (text_equal(name, "requests")) {
+        kinds = request_kinds;
+        kind_count = request_kind_count;
+        is_s3 = true;
+        strike_unit = STRIKE_UNIT_REQUESTS;
+    } else if (text_equal(name, "files")) {
         kinds = file_kinds;
         kind_count = array_count(file_kinds);
     } else if (text_equal(name, "sqlite")) {

@@ -57,6 +57,12 @@ enum fault_call {
     /* SQLite itself: the errno of a plan is then one of its result codes. */
     FAULT_SQLITE_CALL,
 
+    /* Requests to an S3 server of the test: the errno of a plan is then an enum s3_way. */
+    FAULT_REQUEST_PUT, /* an object, a part, begin and end of an upload */
+    FAULT_REQUEST_GET, /* HEAD as well */
+    FAULT_REQUEST_LIST,
+    FAULT_REQUEST_REMOVE,
+
     FAULT_CALL_COUNT,
 };
 
@@ -67,6 +73,7 @@ enum fault_call {
 #define FAULT_CALLS_OURS    (FAULT_BIT(FAULT_SQLITE_OPEN) - 1)
 #define FAULT_CALLS_SQLITE  (FAULT_BIT(FAULT_SQLITE_CALL) - FAULT_BIT(FAULT_SQLITE_OPEN))
 #define FAULT_CALLS_SQL_API FAULT_BIT(FAULT_SQLITE_CALL)
+#define FAULT_CALLS_HTTP    (FAULT_BIT(FAULT_CALL_COUNT) - FAULT_BIT(FAULT_REQUEST_PUT))
 
 enum fault_way {
     FAULT_REFUSE,  /* nothing happens, and errno says why */
