@@ -46,6 +46,7 @@ struct capture_options {
     uint64_t truncate_size;         /* log file size from which it is cut; 0: 64 MiB */
     int64_t write_lock_budget_ms;   /* 0: 20 */
     uint64_t spool_size;            /* level 0 that waits is merged beyond; 0: 10 x truncate_size */
+    int64_t window_ms;              /* see capture_window(); 0: never */
 
     /* Each hold of SQLite's write lock by us is noted there, at once; outlives the object; NULL:
      * nowhere. */
@@ -232,7 +233,9 @@ must_use rc capture_maintain(struct capture *capture, int64_t monotonic_ms, int6
  */
 struct capture_merge_report {
     bool in_progress;
-    bool done; /* the fields below are about it */
+    bool is_window;   /* it was begun by capture_window() */
+    bool window_lost; /* such a one was given up */
+    bool done;        /* the fields below are about it */
     uint64_t min_txid;
     uint64_t max_txid;
     uint64_t
@@ -242,6 +245,24 @@ struct capture_merge_report {
 };
 must_use rc capture_merge(struct capture *capture, uint64_t stored_txid, int64_t monotonic_ms,
     struct capture_merge_report *ret, struct error *err);
+
+/*
+ * To be called before every sync. What was captured since the last window was closed becomes a
+ * merged segment of its own when its window of window_ms, by the wall clock, is over: the images of
+ * its pages as of its last transaction are read from the database, since no other one is captured
+ * yet; capture_merge() does so in slices. It appears in windows/1/ of the state folder, beside the
+ * level-0 segments that it stands for, which stay what they are. Not WANTED, another merge in
+ * progress, a failure: the window is lost, and only the replica can merge it.
+ *
+ * Memory: a bit a page that was written since the last window.
+ */
+struct capture_window_report {
+    bool begun;     /* its merge is in progress */
+    bool lost;      /* there was one and nothing comes of it; error says why where it failed */
+    int64_t due_ms; /* wall clock: when the window that is open will be over; 0: it is empty */
+};
+must_use rc capture_window(struct capture *capture, int64_t wall_ms, bool is_wanted,
+    struct capture_window_report *ret, struct error *err);
 
 /*
  * After RC_NO_SPACE: gives the log up where holding it takes from the application what it needs

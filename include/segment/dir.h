@@ -45,7 +45,10 @@ void segment_list_release(struct segment_list *list);
 /* The folder of merged segments inside FOLDER; the caller frees it. */
 char *segment_dir_merged(const char *folder);
 
-/* Makes FOLDER and its merged one when needed; sweeps temporary files that a crash left. */
+/* Makes FOLDER when needed, with those above it; sweeps temporary files that a crash left. */
+must_use rc segment_dir_make(const char *folder, struct error *err);
+
+/* The same for FOLDER and its merged one. */
 must_use rc segment_dir_prepare(const char *folder, struct error *err);
 
 /*

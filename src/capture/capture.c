@@ -79,6 +79,7 @@ static void capture_take_options(struct capture *capture, const struct capture_o
                                         ? options->write_lock_budget_ms
                                         : WRITE_LOCK_BUDGET_MS_DEFAULT;
     capture->write_lock_holds = options->write_lock_holds;
+    capture->window.every_ms = options->window_ms;
     capture->spool.size_max = options->spool_size != 0
                                   ? options->spool_size
                                   : SPOOL_SIZE_FACTOR_DEFAULT * capture->limits.truncate_size;
@@ -128,6 +129,7 @@ void capture_close(struct capture *capture)
         settle_abandon(capture);
     free(capture->writer);
     spool_merge_abort(&capture->spool);
+    page_set_release(&capture->window.pages);
     if (capture->database != NULL) {
         pin_drop(capture->database);
         database_close(capture->database);

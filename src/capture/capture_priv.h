@@ -7,6 +7,7 @@
 #include "base/background.h"
 #include "capture/capture.h"
 #include "checkpoint_policy_priv.h"
+#include "segment/page_set.h"
 #include "spool_priv.h"
 #include "sqlite/database.h"
 #include "sqlite/pin.h"
@@ -33,6 +34,15 @@ struct file_stamp {
     uint32_t backfilled;
 };
 
+/* What was captured since the last window was closed; see window.c. */
+struct capture_window {
+    int64_t every_ms; /* 0: no windows */
+    bool is_open;
+    struct capture_position before; /* its transactions follow this one */
+    int64_t first_time_ms;          /* of the first of them; 0: nothing was written */
+    struct page_set pages;
+};
+
 struct capture {
     enum capture_state state;
     struct database *database;
@@ -50,6 +60,7 @@ struct capture {
     /* The log's header when it was last captured to its end; valid while FOLLOWING. */
     struct wal_index_header captured;
     struct spool spool;
+    struct capture_window window;
 
     /*
      * Captured and not durable yet; only while the pin moves (settle.c). SETTLED is CAPTURED as it
@@ -177,6 +188,11 @@ must_use rc image_read_known(struct capture *capture, const struct log_place *pl
  */
 must_use rc capture_read_page(
     struct capture *capture, uint32_t pgno, uint8_t *out, struct error *err);
+
+/* ---- window.c */
+
+/* The transaction in progress wrote PGNO. */
+void window_note_page(struct capture *capture, uint32_t pgno);
 
 /* ---- walk.c */
 

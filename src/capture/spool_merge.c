@@ -29,6 +29,7 @@
 #include "capture_priv.h"
 
 #include "base/alloc.h"
+#include "base/text.h"
 #include "codec/digest.h"
 #include "kept_pages_priv.h"
 #include "segment/dir.h"
@@ -63,9 +64,12 @@ struct merge_sources {
 
 struct spool_merge {
     enum merge_phase phase;
+    bool is_window;           /* of what capture_window() closed: nothing is collected or removed */
+    char *folder;             /* where it appears */
     struct segment_list list; /* the spool when it began */
     size_t next;              /* of the list: to be collected, then to be removed */
     uint64_t worth_size;      /* given up when the sources are smaller */
+    uint64_t stored_size;     /* of the merged segment */
     struct capture_position end;
     struct merge_sources sources;
     struct page_set pages;
@@ -87,6 +91,7 @@ static void spool_merge_free(struct spool_merge *merge)
     page_set_release(&merge->pages);
     segment_list_release(&merge->list);
     free(merge->page);
+    free(merge->folder);
     free(merge);
 }
 
@@ -152,17 +157,25 @@ static rc spool_merge_is_due(
     return RC_OK;
 }
 
-static rc spool_merge_begin(struct capture *capture, uint64_t limit, struct error *err)
+static struct spool_merge *spool_merge_new(struct capture *capture)
 {
     const struct capture_position *end = capture_now(capture);
     struct spool_merge *merge = mem_new(sizeof *merge);
 
-    merge->worth_size = limit / 2;
     merge->end = *end;
     merge->pages = PAGE_SET_INIT;
     merge->pending = PENDING_FILE_INIT;
     merge->page = mem_new(end->page_size);
     kept_pages_init(&merge->kept, capture->folder.folder, end->page_size, end->page_count);
+    return merge;
+}
+
+static rc spool_merge_begin(struct capture *capture, uint64_t limit, struct error *err)
+{
+    struct spool_merge *merge = spool_merge_new(capture);
+
+    merge->worth_size = limit / 2;
+    merge->folder = segment_dir_merged(capture->folder.spool);
     rc listed = segment_dir_list_spool(&merge->list, capture->folder.spool, err);
     if (listed != RC_OK) {
         spool_merge_free(merge);
@@ -254,13 +267,29 @@ static rc merge_collect_one(struct spool_merge *merge, const char *spool_folder,
     return merge_add_source(merge, entry, reader, err);
 }
 
-/* Everything was collected: whether it is worth it, and there is room. */
+/* It is known what is to be written: whether there is room. */
+static rc merge_begin_pages(struct capture *capture, struct spool_merge *merge, struct error *err)
+{
+    uint64_t size = merge->pages.count * merge->end.page_size;
+    uint64_t room = 0;
+
+    TRY(spool_room(capture, &room, err));
+    if (room < size / MERGE_ROOM_RATIO)
+        FAIL(err, RC_NO_SPACE, "no room to merge %llu pages; %llu KiB are free above the reserve",
+            (unsigned long long)merge->pages.count, (unsigned long long)room >> 10);
+
+    TRY(segment_dir_begin(&merge->pending, merge->folder, err));
+    TRY(pages_encoder_new(&merge->encoder, &merge->sources.identity,
+        pending_file_sink(&merge->pending), capture->folder.folder, err));
+    merge->phase = MERGE_PAGES;
+    return RC_OK;
+}
+
+/* Everything was collected: whether it is worth it. */
 static rc merge_collect_end(
     struct capture *capture, struct spool_merge *merge, bool *ret_worth, struct error *err)
 {
     const struct merge_sources *sources = &merge->sources;
-    uint64_t size = merge->pages.count * merge->end.page_size;
-    uint64_t room = 0;
 
     *ret_worth = sources->count > 0 && sources->last.max_txid == merge->end.txid &&
                  sources->size > merge->worth_size;
@@ -269,17 +298,7 @@ static rc merge_collect_end(
     if (sources->last.digest != merge->end.digest)
         FAIL(err, RC_CORRUPT, "the newest segment in '%s' is not the position's",
             capture->folder.spool);
-    TRY(spool_room(capture, &room, err));
-    if (room < size / MERGE_ROOM_RATIO)
-        FAIL(err, RC_NO_SPACE, "no room to merge %llu pages; %llu KiB are free above the reserve",
-            (unsigned long long)merge->pages.count, (unsigned long long)room >> 10);
-
-    auto_free char *folder = segment_dir_merged(capture->folder.spool);
-    TRY(segment_dir_begin(&merge->pending, folder, err));
-    TRY(pages_encoder_new(&merge->encoder, &sources->identity, pending_file_sink(&merge->pending),
-        capture->folder.folder, err));
-    merge->phase = MERGE_PAGES;
-    return RC_OK;
+    return merge_begin_pages(capture, merge, err);
 }
 
 /* A slice; *RET_WORTH false: there is nothing to merge after all. */
@@ -334,7 +353,6 @@ static rc merge_write_page(
 static rc merge_commit(struct capture *capture, struct spool_merge *merge, struct error *err)
 {
     const struct merge_sources *sources = &merge->sources;
-    auto_free char *folder = segment_dir_merged(capture->folder.spool);
     struct segment_summary summary = {
         .max_txid = merge->end.txid,
         .digest = merge->end.digest,
@@ -349,9 +367,12 @@ static rc merge_commit(struct capture *capture, struct spool_merge *merge, struc
     };
 
     TRY(pages_encoder_finish(merge->encoder, &summary, err));
-    TRY(segment_dir_commit(&merge->pending, folder, &name, err));
-    capture->spool.merged_size = spool_disk_size(summary.stored_size);
-    capture->spool.is_counted = false;
+    TRY(segment_dir_commit(&merge->pending, merge->folder, &name, err));
+    merge->stored_size = summary.stored_size;
+    if (!merge->is_window) {
+        capture->spool.merged_size = spool_disk_size(summary.stored_size);
+        capture->spool.is_counted = false;
+    }
     kept_pages_release(&merge->kept);
     merge->phase = MERGE_REMOVE;
     merge->next = 0;
@@ -430,10 +451,11 @@ static rc merge_slice(struct capture *capture, struct spool_merge *merge, bool *
     if (*ret_end && is_worth)
         *report = (struct capture_merge_report){
             .done = true,
+            .is_window = merge->is_window,
             .min_txid = merge->sources.identity.min_txid,
             .max_txid = merge->end.txid,
-            .lost_point_count = merge->end.txid - merge->sources.first_point,
-            .stored_size = capture->spool.merged_size,
+            .lost_point_count = merge->is_window ? 0 : merge->end.txid - merge->sources.first_point,
+            .stored_size = merge->stored_size,
             .source_size = merge->sources.size,
         };
     return RC_OK;
@@ -450,6 +472,10 @@ static rc merge_settle(
         return RC_OK; /* the same slice again, a little later */
     if (result == RC_OK && !is_end)
         return RC_OK;
+    if (spool->merge->is_window) {
+        spool_merge_abort(spool);
+        return result == RC_OK ? RC_OK : error_wrap(err, result, "merge a window");
+    }
     /* Also when it turned out to be not worth it: what waits is not of this history, or moves. */
     spool->merge_due_ms =
         result == RC_OK && spool->merge->phase == MERGE_REMOVE ? now_ms : now_ms + MERGE_RETRY_MS;
@@ -476,8 +502,42 @@ rc capture_merge(struct capture *capture, uint64_t stored_txid, int64_t monotoni
             return RC_OK;
         TRY(spool_merge_begin(capture, limit, err));
     }
+    bool is_window = spool->merge->is_window;
     rc sliced = merge_slice(capture, spool->merge, &is_end, ret, err);
-    TRY(merge_settle(capture, monotonic_ms, sliced, is_end, err));
+    rc settled = merge_settle(capture, monotonic_ms, sliced, is_end, err);
+    ret->is_window = is_window;
+    ret->window_lost = is_window && settled != RC_OK;
     ret->in_progress = spool->merge != NULL;
-    return RC_OK;
+    return settled;
+}
+
+rc spool_merge_window(struct capture *capture, struct capture_window *window, struct error *err)
+{
+    assert(capture->spool.merge == NULL);
+
+    const struct capture_position *before = &window->before;
+    struct spool_merge *merge = spool_merge_new(capture);
+    merge->is_window = true;
+    merge->folder = text_copy(capture->folder.windows);
+    merge->pages = window->pages;
+    window->pages = PAGE_SET_INIT;
+    merge->sources = (struct merge_sources){
+        .count = 1,
+        .identity = {
+            .kind = SEGMENT_MERGED,
+            .database_id = merge->end.database_id,
+            .timeline = merge->end.timeline,
+            .page_size = merge->end.page_size,
+            .min_txid = before->txid + 1,
+            .parent_digest = before->digest,
+            .parent_page_count = before->page_count,
+        },
+        .first_time_ms = window->first_time_ms,
+        .first_point = merge->end.txid,
+    };
+    capture->spool.merge = merge;
+    rc begun = merge_begin_pages(capture, merge, err);
+    if (begun != RC_OK)
+        spool_merge_abort(&capture->spool);
+    return begun;
 }

@@ -39,6 +39,7 @@
 #include <stdint.h>
 
 struct capture;
+struct capture_window;
 struct spool_merge;
 
 enum {
@@ -79,6 +80,13 @@ must_use rc spool_check_room(struct capture *capture, struct error *err);
  * has not come to it yet. A merge that cannot keep it is given up, which the next slice tells.
  */
 void spool_merge_keep(struct capture *capture, uint32_t pgno, const struct log_place *place);
+
+/*
+ * The window that ends at the position becomes a merged segment in the folder of windows, in slices
+ * as well. No merge is in progress. The page set of WINDOW is taken.
+ */
+must_use rc spool_merge_window(
+    struct capture *capture, struct capture_window *window, struct error *err);
 
 /* Give up what is in progress; nothing of it is left. */
 void spool_merge_abort(struct spool *spool);

@@ -72,6 +72,7 @@ rc spool_writer_add_frame(struct spool_writer *writer, uint32_t pgno, struct byt
     if (pgno == 0 || pgno == lock_page_of(writer->position.page_size))
         FAIL(err, RC_CORRUPT, "the log holds page %u, which never has content", pgno);
 
+    window_note_page(writer->capture, pgno);
     TRY(spool_writer_set_digest(writer, pgno, page_digest(pgno, page), err));
     TRY(log_encoder_add_frame(writer->encoder, pgno, page, base, err));
     writer->frame_count++;

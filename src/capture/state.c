@@ -34,6 +34,8 @@ rc state_open(struct state *state, const char *database_path, const char *folder
     else
         TRY(state_default_folder(&state->folder, database_path, err));
     state->spool = path_join(state->folder, STATE_SPOOL_NAME);
+    auto_free char *windows = path_join(state->folder, STATE_WINDOWS_NAME);
+    state->windows = segment_dir_merged(windows);
     state->position_path = path_join(state->folder, "position");
     auto_free char *lock_path = path_join(state->folder, "lock");
 
@@ -42,6 +44,7 @@ rc state_open(struct state *state, const char *database_path, const char *folder
     TRY_AS(err, lock_file_open(&state->lock_fd, lock_path, err), "state folder");
     TRY(pending_file_sweep(state->folder, err));
     TRY(segment_dir_prepare(state->spool, err));
+    TRY(segment_dir_make(state->windows, err));
     return digest_map_open(&state->map, state->folder, err);
 }
 
@@ -52,6 +55,7 @@ void state_release(struct state *state)
         lock_file_close(state->lock_fd);
     free(state->folder);
     free(state->spool);
+    free(state->windows);
     free(state->position_path);
     *state = STATE_INIT;
 }

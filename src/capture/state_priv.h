@@ -5,6 +5,7 @@
  *     lock               flock(2) while a process works on it
  *     spool/             level-0 segments (segment/dir.h); the newest one is the position
  *     spool/1/           merged segments, while a store is away for long (spool_priv.h)
+ *     windows/1/         merged segments of closed windows, beside level 0 (window.c)
  *     position           see position_priv.h
  *     digests, undo      see digest_map_priv.h
  *
@@ -28,11 +29,13 @@
 
 #include <stdbool.h>
 
-#define STATE_SPOOL_NAME "spool"
+#define STATE_SPOOL_NAME   "spool"
+#define STATE_WINDOWS_NAME "windows"
 
 struct state {
     char *folder;
     char *spool;
+    char *windows; /* those of level 1 */
     char *position_path;
     int lock_fd;
     struct digest_map *map;

@@ -37,15 +37,22 @@ char *segment_dir_merged(const char *folder)
     return path_join(folder, DIR_MERGED_NAME);
 }
 
+rc segment_dir_make(const char *folder, struct error *err)
+{
+    auto_free char *parent = path_parent(folder);
+
+    TRY(fs_make_folders(folder, DIR_FOLDER_MODE, err));
+    /* A folder whose name a power cut takes away takes every segment in it along. */
+    TRY(fs_sync_parent(folder, err));
+    TRY(fs_sync_parent(parent, err));
+    return pending_file_sweep(folder, err);
+}
+
 rc segment_dir_prepare(const char *folder, struct error *err)
 {
     auto_free char *merged = segment_dir_merged(folder);
 
-    TRY(fs_make_folders(merged, DIR_FOLDER_MODE, err));
-    /* A folder whose name a power cut takes away takes every segment in it along. */
-    TRY(fs_sync_parent(merged, err));
-    TRY(fs_sync_parent(folder, err));
-    TRY(pending_file_sweep(merged, err));
+    TRY(segment_dir_make(merged, err));
     return pending_file_sweep(folder, err);
 }
 
