@@ -40,6 +40,9 @@ struct merge_sight {
     const uint64_t *cuts; /* a window ends there, whatever the time: where children depart */
     size_t cut_count;
     int64_t now_ms; /* wall clock */
+
+    /* More may be stored, up to here: the clock alone closes no window that ends before it. */
+    uint64_t newest_txid;
 };
 
 /* One merged segment to be made. */

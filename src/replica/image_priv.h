@@ -31,6 +31,7 @@ struct image {
     uint8_t *page;            /* two pages of room */
     pthread_mutex_t write_mu; /* guards nothing but the order of writers of fd */
 
+    bool is_partial;       /* pages are left out, so that no sum is looked at */
     uint64_t usable_txid;  /* the snapshot's last transaction: from here on digests must agree */
     uint64_t txid;         /* applied up to here */
     uint64_t known_digest; /* of the database at txid, as the segments say */

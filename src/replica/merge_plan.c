@@ -121,7 +121,8 @@ static bool merge_window_is_wanted(const struct merge_walk *walk)
 
     if (walk->rule->keep_ms != RULE_KEEP_FOREVER && window->time_ms < now_ms - walk->rule->keep_ms)
         return false;
-    if (window->is_last && now_ms < merge_closes_ms(walk->rule, window->time_ms))
+    if (window->is_last && (now_ms < merge_closes_ms(walk->rule, window->time_ms) ||
+                               window->max_txid < walk->sight->newest_txid))
         return false;
     /* Those that end with it come last, the coarsest of them first. */
     for (size_t index = window->end; index-- > window->first;) {

@@ -8,6 +8,7 @@
 #include "image_priv.h"
 #include "object_source_priv.h"
 #include "replica/restore.h"
+#include "segment/page_set.h"
 #include "store/store.h"
 
 #include <stdatomic.h>
@@ -22,6 +23,10 @@ struct restore_engine {
     unsigned thread_count;
     struct cancel *cancel;
     bool digests_only; /* read indexes, no blocks */
+
+    /* Only these pages are rebuilt (and what shares a block with them), unproved: the image must be
+     * told to be partial. NULL: all. */
+    const struct page_set *only;
 
     restore_progress_fn *progress;
     void *progress_payload;

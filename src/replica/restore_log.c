@@ -166,6 +166,8 @@ static rc log_apply_transactions(struct log_job *job, const struct restore_objec
         if (txid != engine->image->txid + 1)
             FAIL(err, RC_CORRUPT, "transaction %" PRIu64 " is out of order", txid);
         if (event.kind == LOG_EVENT_FRAME) {
+            if (engine->only != NULL && !page_set_has(engine->only, event.frame.pgno))
+                continue;
             TRY(image_apply_frame(engine->image, txid, &event.frame, err));
         } else {
             TRY(image_commit(engine->image, &event.transaction, err));

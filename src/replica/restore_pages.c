@@ -153,6 +153,16 @@ static rc pages_check_block(
     return RC_OK;
 }
 
+static bool pages_is_wanted(const struct pages_worker *worker, const struct pages_block *block)
+{
+    const struct page_set *only = worker->job->engine->only;
+    bool is_wanted = only == NULL;
+
+    for (uint32_t i = 0; i < block->page_count && !is_wanted; i++)
+        is_wanted = page_set_has(only, worker->chunk.pgnos[block->first_page + i]);
+    return is_wanted;
+}
+
 /* How many blocks from FIRST on lie behind each other and fit into one range. */
 static size_t pages_range_count(const struct pages_worker *worker, size_t first, uint64_t *ret_size)
 {
@@ -163,7 +173,8 @@ static size_t pages_range_count(const struct pages_worker *worker, size_t first,
     while (first + count < worker->chunk.block_count) {
         const struct pages_block *next = &blocks[first + count];
         bool is_adjacent = next->offset == blocks[first].offset + size;
-        if (!is_adjacent || size + next->stored_size > worker->job->range_size)
+        if (!is_adjacent || size + next->stored_size > worker->job->range_size ||
+            !pages_is_wanted(worker, next))
             break;
         size += next->stored_size;
         count++;
@@ -215,8 +226,9 @@ static rc pages_do_blocks(struct pages_worker *worker, struct error *err)
         size_t count = 0;
         if (pages_must_stop(worker->job))
             FAIL(err, RC_CANCELLED, "restore was cancelled");
-        TRY(pages_fetch_range(worker, i, &count, err));
-        i += count;
+        if (pages_is_wanted(worker, &worker->chunk.blocks[i]))
+            TRY(pages_fetch_range(worker, i, &count, err));
+        i += count > 0 ? count : 1;
     }
     return RC_OK;
 }

@@ -27,6 +27,7 @@ struct world {
     const uint64_t *cuts;
     size_t cut_count;
     int64_t now_ms;
+    uint64_t newest_txid;
 };
 
 static void world_add(struct world *world, unsigned level, uint64_t min, uint64_t max, int64_t ms)
@@ -48,6 +49,7 @@ static struct merge_sight world_sight(const struct world *world)
         .cuts = world->cuts,
         .cut_count = world->cut_count,
         .now_ms = world->now_ms,
+        .newest_txid = world->newest_txid,
     };
 }
 
@@ -82,10 +84,13 @@ static void a_closed_window_becomes_one_segment(void **state)
     world_expect(world, 1, 2, 6, 2); /* a later one is in another window */
     world_expect(world, 0, 0, 0, 0);
 
-    /* The clock alone closes one a minute late. */
+    /* The clock alone closes one a minute late, when nothing more can be in it. */
     world->now_ms = HOUR + 3 * MINUTE - 1;
     world_expect(world, 0, 0, 0, 0);
     world->now_ms++;
+    world->newest_txid = 10;
+    world_expect(world, 0, 0, 0, 0);
+    world->newest_txid = 9;
     world_expect(world, 1, 7, 9, 1);
     world_expect(world, 0, 0, 0, 0);
     world->now_ms = 2 * HOUR + MINUTE;
