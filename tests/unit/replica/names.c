@@ -12,7 +12,9 @@ void names_add(struct catalog *catalog, const struct name_spec *spec)
         .kind = REPLICA_KEY_SEGMENT,
         .timeline = spec->timeline,
         .level = spec->level,
-        .name = { .min_txid = spec->min_txid, .max_txid = spec->max_txid, .time_ms = 1 },
+        .name = { .min_txid = spec->min_txid,
+            .max_txid = spec->max_txid,
+            .time_ms = spec->time_ms != 0 ? spec->time_ms : 1 },
     };
     CHECK_OK(catalog_add(catalog, &key, spec->size, &err));
 }

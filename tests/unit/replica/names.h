@@ -13,6 +13,7 @@ struct name_spec {
     uint64_t min_txid;
     uint64_t max_txid;
     uint64_t size;
+    int64_t time_ms; /* 0: 1 */
 };
 void names_add(struct catalog *catalog, const struct name_spec *spec);
 
