@@ -103,9 +103,6 @@ must_use rc database_read_file_page(
 must_use rc database_read_page(struct database *database, uint32_t pgno, uint32_t frame_bound,
     uint8_t *out, struct error *err);
 
-/* fsync of log and database file through SQLite's handles. */
-must_use rc database_sync_files(struct database *database, struct error *err);
-
 /*
  * Committed frames in order, each verified against the chain of checksums.
  *

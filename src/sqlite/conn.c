@@ -127,6 +127,9 @@ rc conn_open(struct conn *ret, const char *path, struct error *err)
     int result = sqlite3_open_v2(path, &conn.db, flags, NULL);
     if (result != SQLITE_OK)
         return conn_error(err, conn.db, result, "open");
+    /* SQLite makes do with that when to open it for writing failed, if only this once. */
+    if (sqlite3_db_readonly(conn.db, "main") != 0)
+        FAIL(err, RC_DENIED, "open: the file can only be read");
 
     sqlite3_extended_result_codes(conn.db, 1);
     sqlite3_wal_autocheckpoint(conn.db, 0);

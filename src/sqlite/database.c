@@ -227,8 +227,6 @@ static rc database_open_files(
 {
     TRY(database_check_access(database, err));
     TRY(database_connect(database, &database->reader, err));
-    if (sqlite3_db_readonly(database->reader.db, "main") != 0)
-        FAIL(err, RC_DENIED, "the file can only be read");
     TRY(database_judge_file(database, options, err));
     TRY(database_first_read(database, err));
     TRY(database_open_log(database, err));
@@ -364,10 +362,4 @@ rc database_checkpoint_runs(struct database *database, bool *ret, struct error *
         return locked;
     *ret = locked == RC_BUSY;
     return RC_OK;
-}
-
-rc database_sync_files(struct database *database, struct error *err)
-{
-    TRY(fs_sync(database->log_fd, database->log_path, err));
-    return conn_sync_file(&database->reader, err);
 }

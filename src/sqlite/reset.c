@@ -86,14 +86,22 @@ static rc reset_checkpoint_start(struct reset *reset, struct error *err)
     return RC_OK;
 }
 
-/* RC_BUSY is told by *RET_RAN: another checkpointer is at it, which serves as well. */
+/*
+ * RC_BUSY is told by *RET_RAN: another checkpointer is at it, which serves as well.
+ *
+ * A connection that failed is not used again: SQLite opens the log for reading alone when it cannot
+ * be opened for writing, if only that once, and then never checkpoints.
+ */
 static rc reset_checkpoint_finish(struct reset *reset, bool *ret_ran, struct error *err)
 {
     rc code = background_finish(&reset->checkpoint, err);
 
     reset->is_checkpointing = false;
     *ret_ran = code == RC_OK;
-    return code == RC_BUSY ? RC_OK : code;
+    if (code == RC_OK || code == RC_BUSY)
+        return RC_OK;
+    conn_close(&reset->database->checkpointer);
+    return code;
 }
 
 /*
