@@ -29,7 +29,7 @@ def complaint(entry):
     """The last line that tells what was wrong; how the program ended where no line does."""
     lines = [line.strip() for line in (entry.get("stdout", "") + entry.get("stderr", "")).splitlines()]
     loud = [line for line in lines if re.search(r"error|fail|assert|exception|sanitizer|differ", line, re.I)
-        and not re.search(r"^\[  (PASSED|FAILED|SKIPPED) +\]|^\d+ FAILED TEST|^\[ +FAILED +\]", line)]
+        and not re.search(r"^\[  (PASSED|FAILED|SKIPPED) +\]|^\d+ FAILED TEST|^\[ +FAILED +\]|^FAILED \(", line)]
     return f"{entry['result']} ({entry.get('returncode')}): {' | '.join((loud or lines or ['said nothing'])[-2:])[:400]}"
 
 

@@ -64,9 +64,9 @@ static void asking_ends_every_wait_for_good(void **state)
 
     int64_t before = clock_monotonic_ms();
     assert_true(cancel_asked(cancel));
-    assert_true(cancel_wait_ms(cancel, 10000));
+    assert_true(cancel_wait_ms(cancel, 600000));
     assert_true(cancel_wait_ms(cancel, 0));
-    assert_true(clock_monotonic_ms() - before < 5000);
+    assert_true(clock_monotonic_ms() - before < 120000);
     cancel_now(cancel);
     assert_true(cancel_asked(cancel));
     cancel_free(cancel);

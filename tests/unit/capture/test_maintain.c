@@ -100,7 +100,7 @@ static void a_reader_in_the_way_only_delays_the_reset(void **unused)
     write_frames(&world, RESET_FRAMES);
     int64_t begin_ns = clock_monotonic_ns();
     struct capture_maintain_report report = world_maintain(&world);
-    assert_true(clock_monotonic_ns() - begin_ns < 30000000000);
+    assert_true(clock_monotonic_ns() - begin_ns < 120000000000);
     assert_true(report.reset_tried);
     assert_false(report.reset_done);
     assert_true(report.reader_in_the_way);
@@ -151,6 +151,7 @@ static void writers_in_other_processes_lose_nothing(void **unused)
     struct world world = world_new(4096);
     pid_t writers[4];
     unsigned resets = 0;
+    unsigned more = 0;
     uint64_t held = 0; /* rounds that took the write lock at least once */
     struct histogram holds = { 0 };
 
@@ -171,6 +172,11 @@ static void writers_in_other_processes_lose_nothing(void **unused)
         if (ended > 0) {
             assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
             left--;
+        }
+        /* A machine that lets us run too rarely beside them has more of them. */
+        if (left == 0 && resets == 0 && more < 50) {
+            (void)world_spawn_writer(&world, 5 + more++, 400);
+            left = 1;
         }
         if (left % 2 == 0)
             (void)world_replay(&world);

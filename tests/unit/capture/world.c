@@ -17,6 +17,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+enum {
+    WRITER_BUSY_TIMEOUT_MS = 60000,
+    BUSY_TRY_COUNT_MAX = 60, /* each waits for a second by itself */
+};
+
 static const struct database_id world_id = { { 'w', 'o', 'r', 'l', 'd' } };
 
 static void sql_on(sqlite3 *db, const char *sql)
@@ -156,7 +161,7 @@ static int app_write(const char *path, uint64_t seed, unsigned steps)
 
     if (sqlite3_open(path, &db) != SQLITE_OK)
         return 1;
-    sqlite3_busy_timeout(db, 20000);
+    sqlite3_busy_timeout(db, WRITER_BUSY_TIMEOUT_MS);
     world_mix_schema(db);
     for (unsigned n = 0; n < steps; n++)
         world_mix_step(db, &random);
@@ -236,7 +241,7 @@ void world_mix_step(sqlite3 *db, uint64_t *random)
         /* It waits for our pin while it keeps all writers out: briefly, please. */
         sqlite3_busy_timeout(db, 20);
         mix_exec(db, "PRAGMA wal_checkpoint(TRUNCATE)");
-        sqlite3_busy_timeout(db, 20000);
+        sqlite3_busy_timeout(db, WRITER_BUSY_TIMEOUT_MS);
     } else if (choice == 97) {
         mix_exec(db, "DELETE FROM t WHERE id < (SELECT max(id) * 2 / 3 FROM t)");
     } else {
@@ -312,13 +317,27 @@ void world_start(struct world *world, enum capture_continuity continuity)
     assert_int_equal(report.continuity, continuity);
 }
 
+/* As the daemon does: another process may be held up in the middle of a change of the index. */
+static bool world_tries_again(rc code, unsigned *tries)
+{
+    if (code != RC_BUSY || ++*tries > BUSY_TRY_COUNT_MAX)
+        return false;
+    usleep(1000);
+    return true;
+}
+
 struct capture_sync_report world_sync(struct world *world)
 {
     struct error err = { 0 };
     struct capture_sync_report report = { 0 };
+    unsigned tries = 0;
+    rc code;
 
     world->wall_ms += 10;
-    CHECK_OK(capture_sync(world->capture, world->wall_ms, &report, &err));
+    do
+        code = capture_sync(world->capture, world->wall_ms, &report, &err);
+    while (world_tries_again(code, &tries));
+    CHECK_RC(code, RC_OK);
     return report;
 }
 
@@ -326,10 +345,15 @@ struct capture_maintain_report world_maintain(struct world *world)
 {
     struct error err = { 0 };
     struct capture_maintain_report report = { 0 };
+    unsigned tries = 0;
+    rc code;
 
     world->wall_ms += 10;
     world->monotonic_ms += 1000;
-    CHECK_OK(capture_maintain(world->capture, world->monotonic_ms, world->wall_ms, &report, &err));
+    do
+        code = capture_maintain(world->capture, world->monotonic_ms, world->wall_ms, &report, &err);
+    while (world_tries_again(code, &tries));
+    CHECK_RC(code, RC_OK);
     return report;
 }
 

@@ -1,9 +1,11 @@
 /* pool: a work never runs twice at once, and no submit is lost */
 #include "pool_priv.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,6 +19,8 @@ struct counted {
     atomic_int run_count;
     atomic_int wanted; /* what the work has to have seen when it ran last */
     atomic_int seen;
+    atomic_int start_count;
+    atomic_bool *gate; /* unless NULL: runs until it is open */
     unsigned pause_us;
 };
 
@@ -27,7 +31,10 @@ static void counted_run(void *payload)
     if (atomic_fetch_add(&counted->running, 1) != 0)
         atomic_fetch_add(&counted->overlap_count, 1);
     atomic_store(&counted->seen, atomic_load(&counted->wanted));
+    atomic_fetch_add(&counted->start_count, 1);
     clock_pause_us(counted->pause_us);
+    while (counted->gate != NULL && !atomic_load(counted->gate))
+        clock_pause_us(1000);
     atomic_fetch_add(&counted->run_count, 1);
     atomic_fetch_sub(&counted->running, 1);
 }
@@ -63,35 +70,50 @@ static void test_pool_never_runs_a_work_twice_at_once(void **state)
 static void test_pool_runs_again_what_was_submitted_while_it_ran(void **state)
 {
     (void)state;
-    struct counted counted = { .pause_us = 30000 };
+    atomic_bool gate = false;
+    struct counted counted = { .gate = &gate };
     struct work work = { .run = counted_run, .payload = &counted };
     struct pool *pool = NULL;
 
     assert_int_equal(pool_start(&pool, "test", 2, NULL), RC_OK);
     pool_submit(pool, &work);
-    wait_for(&counted.running, 1);
+    wait_for(&counted.start_count, 1);
     pool_submit(pool, &work);
     pool_submit(pool, &work);
+    atomic_store(&gate, true);
     wait_for(&counted.run_count, 2);
     clock_pause_us(50000);
     assert_int_equal(atomic_load(&counted.run_count), 2);
     pool_stop(pool);
 }
 
+/* By then whoever made this thread is in pool_stop(), however slow the machine. */
+static void *open_later(void *payload)
+{
+    clock_pause_us(1000000);
+    atomic_store((atomic_bool *)payload, true);
+    return NULL;
+}
+
 static void test_pool_stop_waits_for_what_runs_and_drops_the_rest(void **state)
 {
     (void)state;
-    struct counted counted[3] = { { .pause_us = 50000 }, { .pause_us = 0 }, { .pause_us = 0 } };
+    atomic_bool gate = false;
+    struct counted counted[3] = { { .gate = &gate }, { .pause_us = 0 }, { .pause_us = 0 } };
     struct work works[3];
     struct pool *pool = NULL;
+    pthread_t opener;
 
     assert_int_equal(pool_start(&pool, "test", 1, NULL), RC_OK);
     for (int index = 0; index < 3; index++) {
         works[index] = (struct work){ .run = counted_run, .payload = &counted[index] };
         pool_submit(pool, &works[index]);
     }
-    wait_for(&counted[0].running, 1);
+    wait_for(&counted[0].start_count, 1);
+    assert_int_equal(pthread_create(&opener, NULL, open_later, &gate), 0);
     pool_stop(pool);
+    assert_true(atomic_load(&gate));
+    pthread_join(opener, NULL);
     assert_int_equal(atomic_load(&counted[0].run_count), 1);
     assert_int_equal(atomic_load(&counted[1].run_count), 0);
 }

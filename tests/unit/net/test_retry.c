@@ -36,7 +36,9 @@ static rc play(void *payload, struct retry_attempt *attempt, struct error *err)
     FAIL(err, answer, "cause %zu", index);
 }
 
-static const struct retry_policy quick = { .deadline_ms = 5000, .pause_ms = 1, .pause_ms_max = 4 };
+static const struct retry_policy quick = {
+    .deadline_ms = 120000, .pause_ms = 1, .pause_ms_max = 4
+};
 
 static void success_is_success(void **state)
 {
@@ -109,18 +111,18 @@ static void retry_after_is_waited_for(void **state)
     struct error err = { 0 };
     int64_t started_ms = clock_monotonic_ms();
     CHECK_OK(retry_run(&quick, play, &script, &err));
-    assert_in_range(clock_monotonic_ms() - started_ms, 149, 20000);
+    assert_in_range(clock_monotonic_ms() - started_ms, 149, 120000);
 }
 
 static void a_retry_after_beyond_the_deadline_is_not_waited_for(void **state)
 {
     (void)state;
     const rc answers[] = { RC_NET, RC_OK };
-    struct script script = { .answers = answers, .answer_count = 2, .retry_after_ms = 60000 };
+    struct script script = { .answers = answers, .answer_count = 2, .retry_after_ms = 600000 };
     struct error err = { 0 };
     int64_t started_ms = clock_monotonic_ms();
     CHECK_RC(retry_run(&quick, play, &script, &err), RC_NET);
-    assert_true(clock_monotonic_ms() - started_ms < 30000);
+    assert_true(clock_monotonic_ms() - started_ms < 120000);
     assert_int_equal(script.call_count, 1);
     assert_string_equal(err.text, "out of time: cause 0");
 }
@@ -157,14 +159,14 @@ static void a_cancel_ends_the_pause(void **state)
     (void)state;
     const rc answers[] = { RC_NET };
     struct cancel *cancel = cancel_new();
-    struct retry_policy policy = { .deadline_ms = 60000, .cancel = cancel };
-    struct script script = { .answers = answers, .answer_count = 1, .retry_after_ms = 30000 };
+    struct retry_policy policy = { .deadline_ms = 1200000, .cancel = cancel };
+    struct script script = { .answers = answers, .answer_count = 1, .retry_after_ms = 600000 };
     struct error err = { 0 };
     pthread_t thread;
     int64_t started_ms = clock_monotonic_ms();
     assert_int_equal(pthread_create(&thread, NULL, cancel_soon, cancel), 0);
     CHECK_RC(retry_run(&policy, play, &script, &err), RC_CANCELLED);
-    assert_true(clock_monotonic_ms() - started_ms < 25000);
+    assert_true(clock_monotonic_ms() - started_ms < 120000);
     assert_string_equal(err.text, "cancelled: cause 0");
     pthread_join(thread, NULL);
     CHECK_RC(retry_run(&policy, play, &script, &err), RC_CANCELLED);

