@@ -166,7 +166,6 @@ rc state_load(
         *err = state->trouble;
         return loaded;
     }
-    state->trouble = (struct error){ 0 }; /* that no position is there yet is none */
     if (state->now.position.txid == 0)
         return RC_OK;
 
