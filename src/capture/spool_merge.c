@@ -100,23 +100,33 @@ void spool_merge_abort(struct spool *spool)
     spool_merge_free(TAKE(spool->merge));
 }
 
-void spool_merge_keep(struct capture *capture, uint32_t pgno, const struct log_place *place)
+rc spool_merge_keep(
+    struct capture *capture, uint32_t pgno, const struct log_place *place, struct error *err)
 {
     struct spool_merge *merge = capture->spool.merge;
 
     if (merge == NULL || merge->phase == MERGE_REMOVE || merge->failed.code != RC_OK)
-        return;
+        return RC_OK;
     if (pgno > merge->end.page_count || pgno <= merge->last_pgno ||
         kept_pages_has(&merge->kept, pgno))
-        return;
+        return RC_OK;
     if (merge->phase == MERGE_PAGES && !page_set_has(&merge->pages, pgno) &&
         pgno <= merge->sources.identity.parent_page_count)
-        return;
+        return RC_OK;
 
-    rc kept = image_read_known(capture, place, pgno, merge->page, &merge->failed);
+    struct error failed = { 0 };
+    rc kept = image_read_known(capture, place, pgno, merge->page, &failed);
     if (kept == RC_OK)
-        kept = kept_pages_put(&merge->kept, pgno, merge->page,
-            digest_map_page(capture->folder.map, pgno), &merge->failed);
+        kept = kept_pages_put(
+            &merge->kept, pgno, merge->page, digest_map_page(capture->folder.map, pgno), &failed);
+    if (kept != RC_BUSY) {
+        merge->failed = failed;
+        return RC_OK;
+    }
+    /* Somebody is writing the log's index: the frame is copied when it can be read again. */
+    if (err != NULL)
+        *err = failed;
+    return kept;
 }
 
 /* ---- when */
@@ -466,9 +476,8 @@ static rc merge_settle(
     struct capture *capture, int64_t now_ms, rc result, bool is_end, struct error *err)
 {
     struct spool *spool = &capture->spool;
-    bool is_busy = result == RC_BUSY && spool->merge->failed.code == RC_OK;
 
-    if (is_busy)
+    if (result == RC_BUSY)
         return RC_OK; /* the same slice again, a little later */
     if (result == RC_OK && !is_end)
         return RC_OK;

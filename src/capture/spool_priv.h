@@ -78,8 +78,10 @@ must_use rc spool_check_room(struct capture *capture, struct error *err);
 /*
  * PGNO is about to change, its image being the one at PLACE still: kept when a merge in progress
  * has not come to it yet. A merge that cannot keep it is given up, which the next slice tells.
+ * RC_BUSY: it cannot be read just now, and must not change before it was kept; nothing else fails.
  */
-void spool_merge_keep(struct capture *capture, uint32_t pgno, const struct log_place *place);
+must_use rc spool_merge_keep(
+    struct capture *capture, uint32_t pgno, const struct log_place *place, struct error *err);
 
 /*
  * The window that ends at the position becomes a merged segment in the folder of windows, in slices

@@ -56,7 +56,7 @@ static rc spool_writer_set_digest(
 
     if (before == digest)
         return RC_OK;
-    spool_merge_keep(writer->capture, pgno, &writer->place);
+    TRY(spool_merge_keep(writer->capture, pgno, &writer->place, err));
     TRY(digest_map_set(map, pgno, digest, err));
     writer->digest = database_digest_replace(writer->digest, before, digest);
     return RC_OK;

@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/text.h"
 #include "segment/dir.h"
+#include "sqlite/database.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -322,6 +323,73 @@ static void lost_digests_are_those_of_the_merged_segment(void **unused)
     world_free(&world);
 }
 
+/* ---- the log's index is being changed */
+
+rc __real_database_log_header(
+    struct database *database, struct wal_index_header *ret, struct error *err);
+rc __wrap_database_log_header(
+    struct database *database, struct wal_index_header *ret, struct error *err);
+
+static unsigned header_reads;
+static unsigned header_busy_from; /* the first read that cannot be; 0: all can */
+
+/* As while a writer stands between the two copies of the header, for longer than is waited. */
+rc __wrap_database_log_header(
+    struct database *database, struct wal_index_header *ret, struct error *err)
+{
+    header_reads++;
+    if (header_busy_from != 0 && header_reads >= header_busy_from)
+        FAIL(err, RC_BUSY, "the log's index is being changed");
+    return __real_database_log_header(database, ret, err);
+}
+
+static void overwrite_much(struct world *world)
+{
+    world_sql(world, "UPDATE t SET v = randomblob(3000) WHERE rowid <= 40");
+    (void)world_sync(world);
+}
+
+/* RC_BUSY is no reason to give a merge up: what changes meanwhile is kept a little later. */
+static bool sync_with_busy_header(struct world *world, unsigned read)
+{
+    struct capture_sync_report report;
+    struct error err = { 0 };
+
+    world_sql(world, "UPDATE t SET v = randomblob(3000) WHERE rowid % 7 = 0");
+    header_reads = 0;
+    header_busy_from = read;
+    rc synced = capture_sync(world->capture, world->wall_ms, &report, &err);
+    header_busy_from = 0;
+    assert_true(synced == RC_OK || synced == RC_BUSY);
+    (void)world_sync(world);
+    return synced == RC_BUSY;
+}
+
+static void a_busy_index_does_not_end_a_merge(void **unused)
+{
+    (void)unused;
+    struct world world = world_with_cap(100000);
+    unsigned read = 1;
+    bool was_busy = true;
+
+    write_transactions(&world, 40);
+    for (; was_busy; read++) {
+        world.monotonic_ms += 1000; /* less than what a merge that was given up is put off */
+        for (unsigned n = 0; !merge_slice(&world).in_progress; n++) {
+            assert_true(n < 100);
+            overwrite_much(&world);
+        }
+        (void)world_replay(&world);
+        was_busy = sync_with_busy_header(&world, read);
+        assert_true(merge_all(&world).done);
+        (void)world_replay(&world);
+        world_check(&world);
+    }
+    print_message("busy at %u reads of the header\n", read - 2);
+    assert_in_range(read, 10, 10000);
+    world_free(&world);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -332,6 +400,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(capture_goes_on_while_it_is_merged),
         cmocka_unit_test(a_merge_that_was_left_is_gone),
         cmocka_unit_test(what_is_stored_meanwhile_drops_out),
+        cmocka_unit_test(a_busy_index_does_not_end_a_merge),
         cmocka_unit_test(lost_digests_are_those_of_the_merged_segment),
     };
 
