@@ -9,7 +9,7 @@ import shutil
 import sqlite3
 
 import workload
-from harness import DONE, FAILED, Case, both_stores, differing_pages, expand, file_tree, page_size_of, parse_fields, remove_database, wait_for
+from harness import DONE, FAILED, LONG, Case, both_stores, differing_pages, expand, file_tree, page_size_of, parse_fields, remove_database, wait_for
 
 # What a hand leads to.
 CONTINUED = "continued"  # every transaction is captured, nothing is compared
@@ -209,6 +209,14 @@ class Situation(Case):
 
     # ---- claims
 
+    def is_same(self):
+        """Whether the newest restore equals the source page for page."""
+        restored = self.restore(self.replica)
+        image = self.image(self.path("image.db"))
+        equal = not differing_pages(image, restored)
+        remove_database(restored)
+        return equal
+
     def newest_point(self):
         """(timeline, txid) of the newest restorable transaction."""
         timelines = [line for line in self.history(self.replica)["timelines"] if line["windows"]]
@@ -290,14 +298,7 @@ class Running(Situation):
     """The hand acts beside a daemon that follows."""
 
     def wait_same(self, daemon, what):
-        """Until the newest restore equals the source page for page."""
-        def same():
-            restored = self.restore(self.replica)
-            image = self.image(self.path("image.db"))
-            equal = not differing_pages(image, restored)
-            remove_database(restored)
-            return equal
-        wait_for(same, what=what, pause=0.1)
+        wait_for(self.is_same, what=what, pause=0.1)
 
     def check_resyncs(self, hand, point, expected_pages, daemon, stored):
         """The daemon may look between the two steps of a hand (the log is gone, the file is not there yet): then twice."""
@@ -657,3 +658,82 @@ class StateDamaged(Situation):
 
     def test_older(self):
         self.damage_each("older")
+
+
+def lose_state(case):
+    case.release()
+    shutil.rmtree(case.path(".app.db-seawal"), ignore_errors=True)
+
+
+def nothing(case):
+    """A restart."""
+
+
+# Beside the hands of the table; these make sense only while no daemon runs.
+DOWN_ALONE = (
+    Hand("state_folder_lost", lose_state, None, None),
+    Hand("nothing", nothing, None, None),
+)
+
+
+class Sequence(Situation):
+    """Hands in any order, on a daemon that is up, down or killed: the newest is the source's each time, and what was stays."""
+
+    STEPS = 40 if LONG else 6
+
+    def choose(self, hands):
+        hand = self.random.choice(hands)
+        self.names.append(hand.name)
+        return hand
+
+    def act_down(self):
+        for _ in range(self.random.choice((1, 1, 2, 3))):
+            self.choose(HANDS + DOWN_ALONE).act(self)
+
+    def act_beside(self, daemon):
+        hand = self.choose(HANDS)
+        try:
+            hand.act(self)
+        except sqlite3.OperationalError as problem:
+            self.assertEqual((hand.running, "locked" in str(problem)), (LOCKED, True), str(problem))
+        self.write(self.database_path, 1)  # what wakes the daemon before its minute is over
+
+        def settled():
+            return daemon.process.poll() is not None or self.is_same()
+        wait_for(settled, what=f"after {self.names}", pause=0.1)
+
+    def come_back(self):
+        """One run; an operator answers where a database has too little in common with its history."""
+        result = self.seawal("replicate", "-once", self.database_path, self.replica.url)
+        if result.code == FAILED and "-new-timeline" in result.err:
+            self.names.append("(new timeline)")
+            result = self.once("-new-timeline")
+        self.assertEqual(result.code, DONE, str(result))
+        self.check_newest()
+        self.check_history_stays()
+
+    def step(self):
+        how = self.random.choice(("down", "down", "up", "killed"))
+        self.names.append(f"{how}:")
+        if how == "down":
+            self.act_down()
+            return
+        daemon = self.daemon(self.database_path, self.replica)
+        if how == "up":
+            self.act_beside(daemon)
+            if daemon.process.poll() is None:
+                self.assertEqual(daemon.stop(), DONE, daemon.log())
+            return
+        self.write(self.database_path, self.random.randrange(20))
+        daemon.kill()
+        self.act_down()
+
+    def test_hands_in_any_order(self):
+        self.names = []
+        self.make_history()
+        for _ in range(self.STEPS):
+            try:
+                self.step()
+                self.come_back()
+            except (AssertionError, sqlite3.Error) as problem:
+                raise AssertionError(f"{' '.join(self.names)}\n{problem}") from problem
