@@ -61,22 +61,37 @@ void state_release(struct state *state)
 }
 
 /*
- * Segments follow each other without a gap; only the transaction that a begin made has no segment,
- * since a snapshot is its content.
+ * Segments of both levels follow each other without a gap; only the transaction that a begin made
+ * has no segment, since a snapshot is its content.
  */
 static rc state_check_spool(const struct state *state, const struct segment_list *list,
     uint64_t origin_txid, struct error *err)
 {
-    for (size_t index = 1; index < list->count; index++) {
-        uint64_t after = list->entries[index - 1].name.max_txid + 1;
-        uint64_t next = list->entries[index].name.min_txid;
+    uint64_t after = 0;
 
-        if (next == after || (after == origin_txid && next == origin_txid + 1))
+    for (size_t index = 0; index < list->count; index++) {
+        const struct segment_entry *entry = &list->entries[index];
+        uint64_t next = entry->name.min_txid;
+
+        if (entry->is_covered)
             continue;
-        FAIL(err, RC_CORRUPT, "spool '%s': transactions %llu to %llu are missing", state->spool,
-            (unsigned long long)after, (unsigned long long)next - 1);
+        bool follows = next == after || (after == origin_txid && next == origin_txid + 1);
+        if (after != 0 && !follows)
+            FAIL(err, RC_CORRUPT, "spool '%s': transactions %llu to %llu are missing", state->spool,
+                (unsigned long long)after, (unsigned long long)next - 1);
+        after = entry->name.max_txid + 1;
     }
     return RC_OK;
+}
+
+/* Of level 0, which alone knows the place in the log; NULL: there is none. */
+static const struct segment_entry *state_newest(const struct segment_list *list)
+{
+    for (size_t index = list->count; index > 0; index--) {
+        if (!list->entries[index - 1].is_merged)
+            return &list->entries[index - 1];
+    }
+    return NULL;
 }
 
 /*
@@ -87,13 +102,9 @@ static rc state_sweep_covered(const struct state *state, struct error *err)
 {
     auto_segment_list struct segment_list list = SEGMENT_LIST_INIT;
     auto_free char *merged = segment_dir_merged(state->spool);
-    const struct segment_entry *newest = NULL;
 
     TRY(segment_dir_list_spool(&list, state->spool, err));
-    for (size_t index = 0; index < list.count; index++) {
-        if (!list.entries[index].is_merged)
-            newest = &list.entries[index];
-    }
+    const struct segment_entry *newest = state_newest(&list);
     for (size_t index = 0; index < list.count; index++) {
         const struct segment_entry *entry = &list.entries[index];
         if (entry->is_covered && entry != newest)
@@ -116,15 +127,13 @@ static rc state_load_position(struct state *state, struct error *err)
         return result;
 
     TRY(state_sweep_covered(state, err));
-    TRY(segment_dir_list(&list, state->spool, err));
+    TRY(segment_dir_list_spool(&list, state->spool, err));
     TRY(state_check_spool(state, &list, found.origin_txid, err));
-    if (list.count > 0) {
-        const struct segment_name *newest = &list.entries[list.count - 1].name;
-        if (newest->max_txid > found.position.txid)
-            TRY_AS(err,
-                position_from_segment(&found.position, &found.place, state->spool, newest, err),
-                "newest segment in '%s'", state->spool);
-    }
+    const struct segment_entry *newest = state_newest(&list);
+    if (newest != NULL && newest->name.max_txid > found.position.txid)
+        TRY_AS(err,
+            position_from_segment(&found.position, &found.place, state->spool, &newest->name, err),
+            "newest segment in '%s'", state->spool);
     if (result == RC_NOT_FOUND && list.count == 0 && digest_map_is_blank(state->map))
         *err = (struct error){ 0 };
     state->now = found;

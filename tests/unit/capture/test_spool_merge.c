@@ -281,6 +281,53 @@ static void what_is_stored_meanwhile_drops_out(void **unused)
     world_free(&world);
 }
 
+/*
+ * Segments that were stored lie beside the merged one (their removal is on its way, or a power cut
+ * undid it): what the merged one covers is not missing.
+ */
+static void beside_a_merged_segment_nothing_is_missing(void **unused)
+{
+    (void)unused;
+    struct world world = world_with_cap(100000);
+    auto_segment_list struct segment_list list = SEGMENT_LIST_INIT;
+    struct error err = { 0 };
+    char name[SEGMENT_NAME_SIZE];
+
+    write_transactions(&world, 100);
+    (void)world_replay(&world);
+    auto_free char *spool = text_format("%s/.app.db-seawal/spool", world.scratch.folder);
+    CHECK_OK(segment_dir_list(&list, spool, &err));
+    segment_name_format(name, &list.entries[0].name);
+    auto_free char *stored = text_format("%s/%s", spool, name);
+    auto_free char *aside = text_format("%s/aside", world.scratch.folder);
+    assert_int_equal(rename(stored, aside), 0);
+    struct capture_merge_report report = merge_all(&world);
+    assert_true(report.done);
+    assert_int_equal(report.min_txid, 3);
+    assert_int_equal(rename(aside, stored), 0);
+
+    world_close(&world);
+    world_open(&world, CAPTURE_STATE_POSITION);
+    assert_int_equal(capture_state_trouble(world.capture)->code, RC_OK);
+    world_close(&world);
+    world_start(&world, CAPTURE_CONTINUED);
+    write_transactions(&world, 3);
+    assert_int_equal(world_replay(&world), 3);
+    world_check(&world);
+
+    /* A hole is one all the same. */
+    world_close(&world);
+    CHECK_OK(segment_dir_list_spool(&list, spool, &err));
+    for (size_t index = 0; index < list.count; index++) {
+        auto_free char *merged = segment_dir_merged(spool);
+        if (list.entries[index].is_merged)
+            CHECK_OK(segment_dir_remove(merged, &list.entries[index].name, &err));
+    }
+    world_open(&world, CAPTURE_STATE_NONE);
+    assert_int_equal(capture_state_trouble(world.capture)->code, RC_CORRUPT);
+    world_free(&world);
+}
+
 /* The digests were lost: those of the replica, then those of the merged segment and what follows.
  */
 static void adopt_and_continue(struct world *world, const struct capture_position *replica,
@@ -401,6 +448,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_merge_that_was_left_is_gone),
         cmocka_unit_test(what_is_stored_meanwhile_drops_out),
         cmocka_unit_test(a_busy_index_does_not_end_a_merge),
+        cmocka_unit_test(beside_a_merged_segment_nothing_is_missing),
         cmocka_unit_test(lost_digests_are_those_of_the_merged_segment),
     };
 
