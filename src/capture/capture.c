@@ -245,6 +245,9 @@ rc capture_follow(struct capture *capture, struct wal_index_header *ret, struct 
     if (capture->state == CAPTURE_FAILED)
         FAIL(err, RC_MISMATCH, "capture has stopped; the database must be opened again");
     TRY(database_log_header(capture->database, &header, err));
+    if (capture->file_is_suspect && !capture->in_doubt && !capture->resync_barred &&
+        !spool_writer_is_open(capture->writer))
+        TRY(resync_judge(capture, err));
     if (!capture->in_doubt && capture_header_same(&header, &capture->captured)) {
         *ret = header;
         return RC_OK;

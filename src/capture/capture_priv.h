@@ -90,8 +90,9 @@ struct capture {
      * what was captured: only a resync answers that, and until it succeeded nothing is copied.
      */
     bool in_doubt;
-    bool resync_barred;  /* the write lock may be held: nothing of the database's size now */
-    bool doubt_expected; /* catching up after a downtime: the file may be ahead of the log */
+    bool file_is_suspect; /* something that is not SQLite may have written it: to be compared */
+    bool resync_barred;   /* the write lock may be held: nothing of the database's size now */
+    bool doubt_expected;  /* catching up after a downtime: the file may be ahead of the log */
 
     /* Two pages: the image that is looked at, and the base of a difference. */
     uint8_t *page;
@@ -216,7 +217,7 @@ must_use rc image_walk(struct capture *capture, const struct image_walk *walk, s
 /* After our own checkpoints: the file is what they made it. */
 void file_stamp_note(struct capture *capture);
 
-/* In doubt from now on when something that is not SQLite wrote the file since the last look. */
+/* The file is suspect from now on when something else than a checkpoint moved it since then. */
 must_use rc file_stamp_check(struct capture *capture, struct error *err);
 
 /* ---- freelist.c */
@@ -241,5 +242,8 @@ must_use rc log_copy_run(
  * header as of which it was.
  */
 must_use rc resync_run(struct capture *capture, struct wal_index_header *ret, struct error *err);
+
+/* A suspect file, read as of the captured place: what was captured, or capture is in doubt. */
+must_use rc resync_judge(struct capture *capture, struct error *err);
 
 #endif

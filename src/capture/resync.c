@@ -90,3 +90,41 @@ rc resync_run(struct capture *capture, struct wal_index_header *ret, struct erro
     *capture_place(capture) = view.place;
     return state_write_position(&capture->folder, err);
 }
+
+static rc resync_judge_each(void *payload, uint32_t pgno, struct bytes page, struct error *err)
+{
+    const struct digest_map *map = payload;
+
+    if (page_digest(pgno, page) != digest_map_page(map, pgno))
+        FAIL(err, RC_MISMATCH, "page %u of the file is not what was captured", pgno);
+    return RC_OK;
+}
+
+/*
+ * Frames behind the captured place are not in the file: the pin does not stand beyond it. So
+ * whatever checkpoint wrote the file last, and wherever it was interrupted, a reader finds at that
+ * place what was captured, and what was committed since is copied transaction by transaction.
+ */
+rc resync_judge(struct capture *capture, struct error *err)
+{
+    struct wal_index_header header;
+    struct image_view view;
+    struct image_walk walk = {
+        .what = "comparing the database with what was captured",
+        .view = &view,
+        .header = &header,
+        .each = resync_judge_each,
+        .payload = capture->folder.map,
+    };
+
+    TRY(image_view_open(capture, &view, &header, err));
+    view.place = *capture_place(capture);
+    header.page_size = capture_now(capture)->page_size;
+    header.page_count = capture_now(capture)->page_count;
+    rc walked = image_walk(capture, &walk, err);
+    if (walked != RC_OK && walked != RC_MISMATCH)
+        return walked;
+    capture->file_is_suspect = false;
+    capture->in_doubt = walked == RC_MISMATCH;
+    return RC_OK;
+}

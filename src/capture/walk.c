@@ -4,8 +4,9 @@
  * In WAL mode nothing but a checkpoint writes the database file, and a checkpoint moves the count
  * of backfilled frames or the salts, or holds the checkpoint lock while it writes. So a file whose
  * time or size moved without that was written by something that is not SQLite: a copy over it, most
- * likely. What was read meanwhile is no state of the database, and what was captured before may not
- * be what the file holds now.
+ * likely; or a checkpointer died before it said what it had copied, which changes nothing. What was
+ * read meanwhile is no state of the database, and what was captured before may not be what the file
+ * holds now.
  */
 #include "capture_priv.h"
 
@@ -86,7 +87,7 @@ rc file_stamp_check(struct capture *capture, struct error *err)
     if (!capture->stamp.is_known || !file_stamp_same_file(&capture->stamp, &now))
         capture->stamp = now;
     if (is_foreign)
-        capture->in_doubt = true;
+        capture->file_is_suspect = true;
     return RC_OK;
 }
 

@@ -10,6 +10,7 @@
 #include "codec/digest.h"
 #include "replay.h"
 #include "segment/dir.h"
+#include "sqlite/wal_format.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -211,6 +212,44 @@ static void a_file_that_something_else_wrote_is_compared(void **unused)
     assert_true(report.resynced);
     assert_int_equal(report.resync_page_count, 1);
     assert_false(world_sync(&world).resynced);
+    world_free(&world);
+}
+
+/* The page of frame FRAME, copied into the database file as a checkpoint does. */
+static void copy_frame(const struct world *world, uint32_t frame)
+{
+    uint64_t offset = wal_frame_offset(world->replay.page_size, frame);
+    auto_free char *log = text_format("%s-wal", world->path);
+    uint8_t number[4];
+
+    FILE *file = fopen(log, "rb");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, (long)offset, SEEK_SET), 0);
+    assert_int_equal(fread(number, 1, sizeof number, file), sizeof number);
+    fclose(file);
+    auto_free char *command =
+        text_format("sleep 0.1; tail -c +%llu '%s' | head -c %u |"
+                    " dd of='%s' bs=%u seek=%u conv=notrunc iflag=fullblock 2>/dev/null",
+            (unsigned long long)offset + WAL_FRAME_HEADER_SIZE + 1, log, world->replay.page_size,
+            world->path, world->replay.page_size, get_be32(number) - 1);
+    assert_int_equal(system(command), 0);
+}
+
+/* Killed before it could say how far it came: the file moved, and no page is another one. */
+static void a_checkpoint_that_was_killed_is_no_foreign_hand(void **unused)
+{
+    (void)unused;
+    struct world world = world_followed();
+
+    world_start(&world, CAPTURE_CONTINUED);
+    world_sql(&world, "INSERT INTO first VALUES(randomblob(9000))");
+    copy_frame(&world, world_sync(&world).log_frame_count);
+    world_sql(&world, "INSERT INTO first VALUES(randomblob(9000))");
+    world_sql(&world, "INSERT INTO first VALUES(randomblob(90))");
+    struct capture_sync_report report = world_sync(&world);
+    assert_false(report.resynced);
+    assert_int_equal(report.transaction_count, 2);
+    world_step(&world);
     world_free(&world);
 }
 
@@ -517,6 +556,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(whatever_happened_while_it_was_down_is_found_by_digest),
         cmocka_unit_test(a_read_of_the_whole_database_can_be_cancelled),
         cmocka_unit_test(a_file_that_something_else_wrote_is_compared),
+        cmocka_unit_test(a_checkpoint_that_was_killed_is_no_foreign_hand),
         cmocka_unit_test(a_replaced_file_is_recognised_and_can_be_continued),
         cmocka_unit_test(a_file_replaced_while_followed_stops_capture),
         cmocka_unit_test(another_page_size_is_another_file),
