@@ -337,8 +337,15 @@ rc entry_store_spool(struct entry *entry, const struct capture *capture, struct 
         attach_give_up(entry, captured, &sight);
         FAIL(err, RC_BUSY, "to be opened again: %s", sight.apart);
     }
-    if (sight.apart != NULL)
+    if (sight.apart != NULL) {
+        /* What is gone on from must be stored; a store that shows less than before is asked again.
+         */
+        if (sight.info.position.txid != captured->txid ||
+            sight.info.position.digest != captured->digest)
+            FAIL(err, RC_BUSY, "transaction %llu is not in the replica: %s",
+                (unsigned long long)captured->txid, sight.apart);
         return RC_OK;
+    }
     struct uploader *uploader =
         attach_uploader(entry, &local, &sight, capture_origin_txid(capture));
     rc stored = uploader_drain(uploader, &report, err);
