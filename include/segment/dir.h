@@ -82,7 +82,11 @@ must_use rc segment_dir_open(struct segment_file *ret, const char *folder,
     const struct segment_name *name, struct error *err);
 void segment_dir_close(struct segment_file *file);
 
+/* A power cut may undo it until the folder is synced. */
 must_use rc segment_dir_remove(
     const char *folder, const struct segment_name *name, struct error *err);
+
+/* Names that were made or removed in FOLDER are durable. */
+must_use rc segment_dir_sync(const char *folder, struct error *err);
 
 #endif

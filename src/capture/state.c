@@ -200,10 +200,9 @@ rc state_write_position(struct state *state, struct error *err)
 rc state_sync_spool(const struct state *state, struct error *err)
 {
     auto_free char *merged = segment_dir_merged(state->spool);
-    auto_free char *inside = path_join(merged, "segment");
 
-    TRY(fs_sync_parent(merged, err));
-    return fs_sync_parent(inside, err);
+    TRY(segment_dir_sync(state->spool, err));
+    return segment_dir_sync(merged, err);
 }
 
 rc state_drop_spool(struct state *state, struct error *err)

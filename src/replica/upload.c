@@ -308,7 +308,12 @@ static rc upload_remove(struct uploader *uploader, const struct segment_entry *e
 
     TRY(segment_dir_remove(folder, &entry->name, err));
     report->removed_count++;
-    return RC_OK;
+
+    /*
+     * Level 0 is synced with each segment that appears there. A merged one that a power cut brought
+     * back after that would stand before a gap.
+     */
+    return entry->is_merged ? segment_dir_sync(folder, err) : RC_OK;
 }
 
 static rc upload_list(struct uploader *uploader, struct upload_look *look,

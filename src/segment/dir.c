@@ -48,11 +48,19 @@ rc segment_dir_make(const char *folder, struct error *err)
     return pending_file_sweep(folder, err);
 }
 
+rc segment_dir_sync(const char *folder, struct error *err)
+{
+    auto_free char *inside = path_join(folder, DIR_PENDING_NAME);
+
+    return fs_sync_parent(inside, err);
+}
+
 rc segment_dir_prepare(const char *folder, struct error *err)
 {
     auto_free char *merged = segment_dir_merged(folder);
 
     TRY(segment_dir_make(merged, err));
+    TRY(segment_dir_sync(merged, err)); /* what an earlier process removed there */
     return pending_file_sweep(folder, err);
 }
 
