@@ -25,6 +25,11 @@ static struct {
     uint64_t times[FAULT_CALL_COUNT];
     int sys_errno; /* of fault_arm_call() */
     size_t size_max;
+    struct {
+        uint64_t free_size;
+        uint64_t total_size; /* 0: what is true */
+        uint64_t files;
+    } room;
     bool fired;
     bool skips_syncs;
     const char *name;
@@ -84,6 +89,15 @@ void fault_shorten(size_t size)
 {
     pthread_mutex_lock(&fault.mu);
     fault.size_max = size;
+    pthread_mutex_unlock(&fault.mu);
+}
+
+void fault_room(uint64_t free_size, uint64_t total_size, uint64_t files)
+{
+    pthread_mutex_lock(&fault.mu);
+    fault.room.free_size = free_size;
+    fault.room.total_size = total_size;
+    fault.room.files = files;
     pthread_mutex_unlock(&fault.mu);
 }
 
@@ -417,7 +431,19 @@ FAULT_WRAP(struct dirent *, readdir64, (DIR * folder))
 
 FAULT_WRAP(int, statvfs64, (const char *path, struct statvfs *ret))
 {
-    return fault_refuses(FAULT_SPACE, "statvfs") ? -1 : __real_statvfs64(path, ret);
+    if (fault_refuses(FAULT_SPACE, "statvfs"))
+        return -1;
+    int result = __real_statvfs64(path, ret);
+    pthread_mutex_lock(&fault.mu);
+    if (fault.room.total_size != 0) {
+        ret->f_frsize = 1;
+        ret->f_bavail = fault.room.free_size;
+        ret->f_blocks = fault.room.total_size;
+        ret->f_files = 1 + fault.room.files;
+        ret->f_favail = fault.room.files;
+    }
+    pthread_mutex_unlock(&fault.mu);
+    return result;
 }
 
 FAULT_WRAP(int, mkostemp64, (char *pattern, int flags))

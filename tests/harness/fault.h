@@ -102,6 +102,10 @@ void fault_arm_call(enum fault_call call, uint64_t skip, uint64_t times, int sys
 /* Reads and writes move at most SIZE bytes a call; 0: as many as asked. */
 void fault_shorten(size_t size);
 
+/* What statvfs() says of every file system from now on, files to spare but when FILES is 0; the
+ * total 0: what is true. Outlasts a disarm. */
+void fault_room(uint64_t free_size, uint64_t total_size, uint64_t files);
+
 /* Nothing is refused any more; counts are kept. */
 void fault_disarm(void);
 
