@@ -169,12 +169,16 @@ class Metrics(Case):
         """As many as the log tells of, in the buckets of their lengths."""
         path, replica = self.database(transactions=5), self.folder()
         daemon = self.start_daemon(path, replica, settings={"min-checkpoint-page-count": 50})
-        writer = self.start_writer(path, seconds=120, pause_us=300)
+        writer = self.start_writer(path, pause_us=300)
         count = "seawal_write_lock_hold_seconds_count"
         self.scrape_until(daemon, lambda now: now.get(count, path) >= 2, "two holds")
+
+        def holds():
+            return [int(line["write_lock_us"]) for line in daemon.events("checkpoint")]
+        wait_for(holds, what="a hold that the log tells of, at the end of its round", until=any)
         writer.terminate()
         writer.wait()
-        told = [int(line["write_lock_us"]) for line in daemon.events("checkpoint")]
+        told = holds()
         now = self.scrape(daemon)
         buckets = [value for (name, labels), value in now.samples.items()
             if name == "seawal_write_lock_hold_seconds_bucket"]

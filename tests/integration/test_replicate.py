@@ -263,7 +263,7 @@ class Memory(Case):
                 " INTO large SELECT i, hex(randomblob(8)) || printf('%900d', i) FROM n", (count,))
             self.assertGreater(os.path.getsize(path + "-wal"), (1900 if LONG else 280) << 20)
         self.write(path, 1)
-        self.wait_restorable(replica, 6)
+        self.wait_restorable(replica, 6, seconds=900)
         peak = peak_memory(daemon.process.pid)
         self.assertEqual(daemon.stop(), DONE)
         self.assertLessEqual(peak, 32 << 20, f"{peak >> 20} MB")
