@@ -4,7 +4,9 @@
  *   seawal.json                                       format, database id, page size
  *   timelines/<timeline>.json                         parent, writer, time
  *   <timeline>/<level>/<min>-<max>-<time>.seg         level: 0 (log), 1..9 (merged), snapshot
- *   proofs/...  holds/...                             reserved, not looked into here
+ *   holds/<name>.txt                                  points that retention keeps (hold.h)
+ *   expire/<time>-<random>.txt                        what retention condemned (expire.h)
+ *   proofs/...                                        reserved, not looked into here
  *
  * timeline is 8 lower-case hex digits; the rest of the name is segment/name.h's. Every object is
  * made once, with STORE_PUT_NEW, and never changed, so that no writer can harm what another one

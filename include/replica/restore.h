@@ -25,6 +25,7 @@
 #include "replica/replica.h"
 #include "segment/segment.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum restore_target_kind {
@@ -63,6 +64,9 @@ struct restore_plan {
     struct restore_object *objects; /* owned */
     size_t object_count;
     uint64_t total_size; /* stored bytes of all objects */
+
+    /* Retention is about to remove the point: objects may be gone before they are read. */
+    bool is_expiring;
 
     struct restore_damage *damages; /* owned; found so far, for the caller to report */
     size_t damage_count;

@@ -29,6 +29,7 @@ void catalog_release(struct catalog *catalog)
         free(catalog->timelines[i].merged);
     }
     free(catalog->timelines);
+    catalog_notes_release(&catalog->notes);
     *catalog = CATALOG_INIT;
 }
 
@@ -137,6 +138,9 @@ rc catalog_add(
     }
     case REPLICA_KEY_SEGMENT:
         return catalog_add_segment(catalog, key, size, err);
+    case REPLICA_KEY_EXPIRE:
+    case REPLICA_KEY_HOLD:
+        return catalog_notes_add(&catalog->notes, key, err);
     case REPLICA_KEY_RESERVED:
         return RC_OK;
     }
@@ -209,7 +213,10 @@ static rc catalog_each(void *payload, const struct store_object *object, struct 
 
     catalog->is_empty = false;
     TRY(replica_key_parse(&key, object->key, err));
-    return catalog_add(catalog, &key, object->size, err);
+    TRY(catalog_add(catalog, &key, object->size, err));
+    if (key.kind == REPLICA_KEY_EXPIRE)
+        catalog->notes.expires[catalog->notes.expire_count - 1].modified_ms = object->modified_ms;
+    return RC_OK;
 }
 
 static rc catalog_list(struct catalog *catalog, struct store *store, struct error *err)
@@ -228,7 +235,8 @@ static rc catalog_list(struct catalog *catalog, struct store *store, struct erro
     return catalog_check(catalog, err);
 }
 
-rc catalog_load(struct catalog *ret, struct store *store, struct error *err)
+/* RC_BUSY: a note that was listed went away; another one stands for it by now. */
+static rc catalog_load_once(struct catalog *ret, struct store *store, struct error *err)
 {
     auto_catalog struct catalog catalog = CATALOG_INIT;
     TRY(catalog_list(&catalog, store, err));
@@ -237,9 +245,31 @@ rc catalog_load(struct catalog *ret, struct store *store, struct error *err)
     TRY(object_get_listed(store, REPLICA_INFO_KEY, &json, err));
     TRY_AS(err, replica_header_decode(&catalog.header, buf_bytes(&json), err), "'%s'",
         REPLICA_INFO_KEY);
+    rc code = catalog_load_notes(&catalog, store, err);
+    if (code == RC_NOT_FOUND)
+        return error_wrap(err, RC_BUSY, "a note of retention was there a moment ago");
+    if (code != RC_OK)
+        return code;
 
     *ret = catalog;
     catalog = CATALOG_INIT;
+    return RC_OK;
+}
+
+rc catalog_load_whole(struct catalog *ret, struct store *store, struct error *err)
+{
+    enum { TRY_COUNT_MAX = 5 };
+    rc code = RC_BUSY;
+
+    for (int i = 0; i < TRY_COUNT_MAX && code == RC_BUSY; i++)
+        code = catalog_load_once(ret, store, err);
+    return code;
+}
+
+rc catalog_load(struct catalog *ret, struct store *store, struct error *err)
+{
+    TRY(catalog_load_whole(ret, store, err));
+    catalog_hide_condemned(ret);
     return RC_OK;
 }
 

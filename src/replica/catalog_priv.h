@@ -10,6 +10,7 @@
 
 #include "info_json_priv.h"
 #include "layout_priv.h"
+#include "note_priv.h"
 #include "replica/restore.h"
 #include "segment/dir.h"
 #include "segment/segment.h"
@@ -42,6 +43,25 @@ struct catalog_timeline {
     size_t merged_count;
 };
 
+/* A note of what is condemned. */
+struct catalog_expire {
+    char name[REPLICA_NOTE_NAME_SIZE];
+    int64_t modified_ms; /* the store's clock */
+    struct expire_note note;
+};
+
+enum { CATALOG_EXPIRE_COUNT_MAX = 1024 };
+
+struct catalog_notes {
+    struct catalog_expire *expires; /* ascending by name, so by time */
+    size_t expire_count;
+    char (*holds)[REPLICA_NOTE_NAME_SIZE]; /* names; ascending */
+    size_t hold_count;
+    uint64_t hidden_count; /* objects that were left out */
+};
+#define CATALOG_NOTES_INIT ((struct catalog_notes){ 0 })
+void catalog_notes_release(struct catalog_notes *notes);
+
 struct catalog {
     struct replica_header header;
     struct catalog_timeline *timelines; /* ascending */
@@ -50,13 +70,35 @@ struct catalog {
     uint64_t object_size;
     bool has_header;
     bool is_empty; /* nothing at all was listed */
+    struct catalog_notes notes;
 };
 #define CATALOG_INIT ((struct catalog){ 0 })
 #define auto_catalog __attribute__((cleanup(catalog_release)))
 void catalog_release(struct catalog *catalog);
 
-/* One listing and seawal.json. RC_NOT_FOUND: certainly nothing there. */
+/*
+ * One listing, seawal.json and the notes of retention. What is condemned is left out: it goes soon,
+ * and everything that is promised restores without it. RC_NOT_FOUND: certainly nothing there.
+ */
 must_use rc catalog_load(struct catalog *ret, struct store *store, struct error *err);
+
+/* The same with what is condemned. */
+must_use rc catalog_load_whole(struct catalog *ret, struct store *store, struct error *err);
+
+/* catalog_notes.c: one more note, not fetched yet; fetch all of them. */
+must_use rc catalog_notes_add(
+    struct catalog_notes *notes, const struct replica_key *key, struct error *err);
+must_use rc catalog_load_notes(struct catalog *catalog, struct store *store, struct error *err);
+
+/* Whether NOTE, or any note, condemns an object; take out what is condemned. */
+bool expire_note_has(const struct expire_note *note, uint32_t timeline, unsigned level,
+    const struct segment_name *name);
+bool catalog_is_condemned(const struct catalog *catalog, uint32_t timeline, unsigned level,
+    const struct segment_name *name);
+void catalog_hide_condemned(struct catalog *catalog);
+
+/* The transactions of TIMELINE of which retention left nothing. */
+void catalog_gone(struct txid_set *ret, const struct catalog *catalog, uint32_t timeline);
 
 /* The listing alone, for tests and for catalog_load(): take one more object in. */
 must_use rc catalog_add(
@@ -117,6 +159,9 @@ must_use rc chain_load(struct chain *ret, struct catalog *catalog, struct store 
  * transactions of its own up to there holds no position.
  */
 size_t chain_span_of(const struct chain *chain, size_t first, uint64_t txid);
+
+/* Whether all of these transactions are gone because retention removed them, so are no damage. */
+bool chain_is_gone(const struct chain *chain, uint64_t first_txid, uint64_t last_txid);
 
 /* The timeline behind a span. */
 const struct catalog_timeline *chain_timeline(const struct chain *chain, size_t span_index);

@@ -136,6 +136,7 @@ static void plan_copy(const struct planner *planner, struct catalog *ret, bool i
     const struct catalog *catalog = planner->catalog;
 
     *ret = *catalog;
+    ret->notes = CATALOG_NOTES_INIT;
     ret->timelines = mem_new_array(catalog->timeline_count + 1, sizeof ret->timelines[0]);
     for (size_t i = 0; i < catalog->timeline_count; i++)
         ret->timelines[i] =
@@ -580,13 +581,6 @@ static rc plan_decide(struct planner *planner, struct error *err)
     return RC_OK;
 }
 
-static void plan_add_range(
-    struct expire_range **ranges, size_t *count, uint32_t timeline, const struct txid_range *range)
-{
-    *ranges = mem_resize(*ranges, (*count + 1) * sizeof **ranges);
-    (*ranges)[(*count)++] = (struct expire_range){ .timeline = timeline, .range = *range };
-}
-
 static void plan_list_objects(const struct planner *planner, struct expire_plan *plan, size_t index,
     struct txid_set *ret_gone)
 {
@@ -652,15 +646,17 @@ static rc plan_finish(const struct planner *planner, struct expire_plan *plan, s
 
         TRY(plan_prove(planner, &rest, i, &points, err));
         plan_list_objects(planner, plan, i, &gone);
-        for (size_t k = 0; k < gone.range_count; k++)
-            plan_add_range(&plan->gone, &plan->gone_count, timeline, &gone.ranges[k]);
+        for (size_t k = 0; k < gone.range_count; k++) {
+            struct expire_range range = { .timeline = timeline, .range = gone.ranges[k] };
+            expire_range_add(&plan->gone, &plan->gone_count, &range);
+        }
         txid_set_minus(&lost, &planner->timelines[i].points, &points);
         for (size_t k = 0; k < lost.range_count; k++) {
-            struct txid_range range = lost.ranges[k]; /* those of parents are told there */
-            if (range.first_txid <= after_txid)
-                range.first_txid = after_txid + 1;
-            if (range.first_txid <= range.last_txid)
-                plan_add_range(&plan->lost, &plan->lost_count, timeline, &range);
+            struct expire_range range = { .timeline = timeline, .range = lost.ranges[k] };
+            if (range.range.first_txid <= after_txid) /* those of parents are told there */
+                range.range.first_txid = after_txid + 1;
+            if (range.range.first_txid <= range.range.last_txid)
+                expire_range_add(&plan->lost, &plan->lost_count, &range);
         }
     }
     plan->waiting_count = planner->waiting_count;

@@ -25,6 +25,7 @@
 #define SEAWAL_REPLICA_EXPIRE_PLAN_PRIV_H
 
 #include "catalog_priv.h"
+#include "note_priv.h"
 #include "replica/rules.h"
 #include "txid_set_priv.h"
 
@@ -40,12 +41,6 @@ struct expire_input {
     const struct kept_point *holds;
     size_t hold_count;
     int64_t now_ms;
-};
-
-/* Transactions of one timeline. */
-struct expire_range {
-    uint32_t timeline;
-    struct txid_range range;
 };
 
 struct expire_plan {

@@ -107,8 +107,22 @@ static int history_by_begin(const void *left, const void *right)
     return (a->level > b->level) - (a->level < b->level);
 }
 
+/* Of what is missing, what retention did not remove. */
+static void history_add_missing(
+    struct history_timeline *out, const struct txid_set *gone, uint64_t first, uint64_t last)
+{
+    auto_txid_set struct txid_set missing = TXID_SET_INIT;
+    auto_txid_set struct txid_set damage = TXID_SET_INIT;
+
+    txid_set_add(&missing, first, last);
+    txid_set_minus(&damage, &missing, gone);
+    for (size_t i = 0; i < damage.range_count; i++)
+        history_add_gap(out, damage.ranges[i].first_txid, damage.ranges[i].last_txid);
+}
+
 /* What no segment tells, whatever its level, and what two logs tell. */
-static void history_fill_gaps(struct history_timeline *out, const struct catalog_timeline *timeline)
+static void history_fill_gaps(struct history_timeline *out, const struct catalog_timeline *timeline,
+    const struct txid_set *gone)
 {
     uint64_t next = history_first_log(timeline);
     uint64_t log_next = 0;
@@ -119,7 +133,7 @@ static void history_fill_gaps(struct history_timeline *out, const struct catalog
     for (size_t i = 0; i < out->segment_count; i++) {
         const struct segment_name *name = &segments[i].name;
         if (next != 0 && name->min_txid > next)
-            history_add_gap(out, next, name->min_txid - 1);
+            history_add_missing(out, gone, next, name->min_txid - 1);
         if (name->max_txid >= next)
             next = name->max_txid + 1;
         if (segments[i].level != LEVEL_LOG)
@@ -308,7 +322,9 @@ rc history_read(struct history *ret, struct replica *replica, struct error *err)
         out->info = catalog->timelines[i].info;
         history_fill_snapshots(out, &catalog->timelines[i]);
         history_fill_segments(out, &catalog->timelines[i]);
-        history_fill_gaps(out, &catalog->timelines[i]);
+        auto_txid_set struct txid_set gone = TXID_SET_INIT;
+        catalog_gone(&gone, catalog, catalog->timelines[i].timeline);
+        history_fill_gaps(out, &catalog->timelines[i], &gone);
         history.gap_count += out->gap_count;
         TRY(history_fill_windows(&view, out, i, err));
     }

@@ -102,16 +102,48 @@ static rc layout_segment_parse(struct replica_key *ret, const char *key, struct 
     return RC_OK;
 }
 
+void replica_key_expire(char out[REPLICA_KEY_SIZE], const char *note)
+{
+    snprintf(out, REPLICA_KEY_SIZE, REPLICA_EXPIRE_PREFIX "%s.txt", note);
+}
+
+void replica_key_hold(char out[REPLICA_KEY_SIZE], const char *name)
+{
+    snprintf(out, REPLICA_KEY_SIZE, REPLICA_HOLD_PREFIX "%s.txt", name);
+}
+
+static rc layout_note_parse(struct replica_key *ret, enum replica_key_kind kind, const char *prefix,
+    const char *key, struct error *err)
+{
+    struct replica_key parsed = { .kind = kind };
+    const char *name = text_after_prefix(key, prefix);
+    size_t size = strlen(name);
+
+    bool is_ours = size > strlen(".txt") && text_has_suffix(name, ".txt") &&
+                   size - strlen(".txt") < sizeof parsed.note;
+    if (is_ours)
+        memcpy(parsed.note, name, size - strlen(".txt"));
+    if (!is_ours || !replica_hold_name_is_good(parsed.note))
+        FAIL(err, RC_CORRUPT, "object '%s' is not one of ours; the prefix must hold nothing else",
+            key);
+    *ret = parsed;
+    return RC_OK;
+}
+
 rc replica_key_parse(struct replica_key *ret, const char *key, struct error *err)
 {
     if (text_equal(key, REPLICA_INFO_KEY)) {
         *ret = (struct replica_key){ .kind = REPLICA_KEY_INFO };
         return RC_OK;
     }
-    if (text_has_prefix(key, "proofs/") || text_has_prefix(key, "holds/")) {
+    if (text_has_prefix(key, "proofs/")) {
         *ret = (struct replica_key){ .kind = REPLICA_KEY_RESERVED };
         return RC_OK;
     }
+    if (text_has_prefix(key, REPLICA_HOLD_PREFIX))
+        return layout_note_parse(ret, REPLICA_KEY_HOLD, REPLICA_HOLD_PREFIX, key, err);
+    if (text_has_prefix(key, REPLICA_EXPIRE_PREFIX))
+        return layout_note_parse(ret, REPLICA_KEY_EXPIRE, REPLICA_EXPIRE_PREFIX, key, err);
 
     const char *timeline_text = text_after_prefix(key, REPLICA_TIMELINE_PREFIX);
     if (timeline_text == NULL)

@@ -190,11 +190,12 @@ static rc plan_not_found(struct view *view, const char *what, uint64_t txid, str
 
 static rc plan_txid_not_found(struct view *view, uint64_t txid, struct error *err)
 {
-    char what[64];
+    char what[128];
 
     if (txid == TXID_MAX)
         FAIL(err, RC_NOT_FOUND, "the replica holds no complete snapshot yet");
-    snprintf(what, sizeof what, "transaction %" PRIu64 " is not restorable", txid);
+    const char *why = view->catalog.notes.expire_count > 0 ? " any more (retention)" : "";
+    snprintf(what, sizeof what, "transaction %" PRIu64 " is not restorable%s", txid, why);
     return plan_not_found(view, what, txid, err);
 }
 
@@ -326,21 +327,37 @@ static void plan_fill(struct restore_plan *plan, const struct view *view, const 
     plan->total_size = snapshot->size + route->size;
 }
 
+static rc plan_in_view(struct restore_plan *ret, struct view *view,
+    const struct restore_target *target, struct error *err)
+{
+    auto_point struct point point = POINT_INIT;
+    auto_restore_plan struct restore_plan plan = RESTORE_PLAN_INIT;
+    TRY(plan_find_point(view, target, &point, err));
+    TRY(plan_position(view, &plan, &point, err));
+    plan_fill(&plan, view, &point);
+
+    *ret = plan;
+    plan = RESTORE_PLAN_INIT;
+    return RC_OK;
+}
+
 rc restore_plan_make(struct restore_plan *ret, struct replica *replica,
     const struct restore_target *target, struct error *err)
 {
     auto_view struct view view = VIEW_INIT;
     TRY(view_open(&view, replica->store, target->timeline, err));
+    rc code = plan_in_view(ret, &view, target, err);
+    if (code == RC_OK || view.catalog.notes.hidden_count == 0)
+        return code;
 
-    auto_point struct point point = POINT_INIT;
-    auto_restore_plan struct restore_plan plan = RESTORE_PLAN_INIT;
-    TRY(plan_find_point(&view, target, &point, err));
-    TRY(plan_position(&view, &plan, &point, err));
-    plan_fill(&plan, &view, &point);
-
-    *ret = plan;
-    plan = RESTORE_PLAN_INIT;
-    return RC_OK;
+    /* What is condemned is there for a while, and better than nothing. */
+    auto_view struct view whole = VIEW_INIT;
+    if (view_open_whole(&whole, replica->store, target->timeline, NULL) == RC_OK &&
+        plan_in_view(ret, &whole, target, NULL) == RC_OK) {
+        ret->is_expiring = true;
+        return RC_OK;
+    }
+    return code;
 }
 
 rc restore_plan_around(struct restore_plan *ret, struct replica *replica,
@@ -350,7 +367,7 @@ rc restore_plan_around(struct restore_plan *ret, struct replica *replica,
     assert(object_index < plan->object_count);
 
     auto_view struct view view = VIEW_INIT;
-    TRY(view_open(&view, replica->store, plan->target.timeline, NULL));
+    TRY(view_open_whole(&view, replica->store, plan->target.timeline, NULL));
     auto_restore_plan struct restore_plan other = RESTORE_PLAN_INIT;
     for (size_t i = 0; i < plan->damage_count; i++) {
         plan_add_damage(&other, &plan->damages[i].object, &plan->damages[i].why);

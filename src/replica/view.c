@@ -19,11 +19,8 @@ void view_release(struct view *view)
     *view = VIEW_INIT;
 }
 
-rc view_open(struct view *view, struct store *store, uint32_t timeline, struct error *err)
+static rc view_choose(struct view *view, uint32_t timeline, struct error *err)
 {
-    *view = (struct view){ .store = store };
-    TRY(catalog_load(&view->catalog, store, err));
-
     size_t leaf = view->catalog.timeline_count;
     if (timeline != 0)
         leaf = catalog_find(&view->catalog, timeline);
@@ -33,9 +30,23 @@ rc view_open(struct view *view, struct store *store, uint32_t timeline, struct e
         if (timeline == 0)
             return RC_OK;
         FAIL(err, RC_NOT_FOUND, "there is no timeline %08" PRIx32 " at '%s'", timeline,
-            store_name(store));
+            store_name(view->store));
     }
-    return chain_load(&view->chain, &view->catalog, store, leaf, err);
+    return chain_load(&view->chain, &view->catalog, view->store, leaf, err);
+}
+
+rc view_open(struct view *view, struct store *store, uint32_t timeline, struct error *err)
+{
+    *view = (struct view){ .store = store };
+    TRY(catalog_load(&view->catalog, store, err));
+    return view_choose(view, timeline, err);
+}
+
+rc view_open_whole(struct view *view, struct store *store, uint32_t timeline, struct error *err)
+{
+    *view = (struct view){ .store = store };
+    TRY(catalog_load_whole(&view->catalog, store, err));
+    return view_choose(view, timeline, err);
 }
 
 const struct catalog_snapshot *point_snapshot(const struct view *view, const struct point *point)
@@ -172,7 +183,8 @@ rc point_find(struct view *view, uint64_t up_to_txid, struct point *ret, struct 
     TRY(point_view_each(view, up_to_txid, point_search_each, &search, err));
     if (search.is_found)
         return RC_OK;
-    if (search.has_hole)
+    /* What retention took is certainly not there; anything else that misses is damage. */
+    if (search.has_hole && !chain_is_gone(&view->chain, search.hole_first, search.hole_last))
         return point_hole(search.hole_first, search.hole_last, err);
     FAIL(err, RC_NOT_FOUND, "no snapshot reaches that point");
 }

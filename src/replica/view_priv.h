@@ -25,6 +25,10 @@ void view_release(struct view *view);
 /* TIMELINE 0: the newest. RC_NOT_FOUND: no replica, or no such timeline. */
 must_use rc view_open(struct view *view, struct store *store, uint32_t timeline, struct error *err);
 
+/* The same with what retention condemned: it is there still, and may go while it is read. */
+must_use rc view_open_whole(
+    struct view *view, struct store *store, uint32_t timeline, struct error *err);
+
 /* A restorable point and what it is made from: a snapshot and the segments behind it. */
 struct point {
     size_t span_index; /* of the snapshot */

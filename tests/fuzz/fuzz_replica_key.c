@@ -31,6 +31,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     case REPLICA_KEY_TIMELINE:
         replica_key_timeline(again, key.timeline);
         break;
+    case REPLICA_KEY_EXPIRE:
+        replica_key_expire(again, key.note);
+        break;
+    case REPLICA_KEY_HOLD:
+        replica_key_hold(again, key.note);
+        break;
     case REPLICA_KEY_INFO:
     case REPLICA_KEY_RESERVED:
         return 0;

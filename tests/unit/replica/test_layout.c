@@ -49,8 +49,17 @@ static void every_key_comes_back(void **state)
     assert_int_equal(parsed.kind, REPLICA_KEY_INFO);
     CHECK_OK(replica_key_parse(&parsed, "proofs/2026/anything", &err));
     assert_int_equal(parsed.kind, REPLICA_KEY_RESERVED);
-    CHECK_OK(replica_key_parse(&parsed, "holds/before-upgrade", &err));
-    assert_int_equal(parsed.kind, REPLICA_KEY_RESERVED);
+    CHECK_OK(replica_key_parse(&parsed, "holds/before-upgrade.txt", &err));
+    assert_int_equal(parsed.kind, REPLICA_KEY_HOLD);
+    assert_string_equal(parsed.note, "before-upgrade");
+    CHECK_OK(replica_key_parse(&parsed, "expire/1700000000000-0123456789abcdef.txt", &err));
+    assert_int_equal(parsed.kind, REPLICA_KEY_EXPIRE);
+    assert_string_equal(parsed.note, "1700000000000-0123456789abcdef");
+    static const char *const bad[] = { "holds/x", "holds/.txt", "holds/a b.txt", "holds/a/b.txt",
+        "holds/.hidden.txt", "expire/", "expire/x.json",
+        "holds/0123456789012345678901234567890123456789012345678901234567890123456789.txt" };
+    for (size_t i = 0; i < array_count(bad); i++)
+        CHECK_RC(replica_key_parse(&parsed, bad[i], &err), RC_CORRUPT);
 }
 
 static void other_keys_are_refused_by_name(void **state)
