@@ -290,6 +290,20 @@ bool rig_settle(struct rig *rig, int64_t ms)
     }
 }
 
+void rig_run(struct rig *rig, int64_t ms)
+{
+    int64_t until_ms = clock_monotonic_ms() + ms;
+
+    for (int64_t now_ms; (now_ms = clock_monotonic_ms()) < until_ms;) {
+        int64_t wait_ms = scheduler_run_due(rig->context.scheduler, now_ms);
+        if (rig_run_work())
+            continue;
+        if (wait_ms < 0 || wait_ms > until_ms - now_ms)
+            wait_ms = until_ms - now_ms;
+        simulated_time_pass_ms(wait_ms);
+    }
+}
+
 void rig_must_settle(struct rig *rig)
 {
     struct error why = { 0 };

@@ -63,6 +63,9 @@ void rig_close_app(struct rig *rig);
 void rig_start(struct rig *rig);
 void rig_stop(struct rig *rig);
 
+/* Run for MS, whatever comes of it; more only for what was begun before. */
+void rig_run(struct rig *rig, int64_t ms);
+
 /* Run until all that the application has committed by now is durable, or MS have passed. */
 bool rig_settle(struct rig *rig, int64_t ms);
 
