@@ -252,7 +252,8 @@ must_use rc capture_merge(struct capture *capture, uint64_t stored_txid, int64_t
  * its pages as of its last transaction are read from the database, since no other one is captured
  * yet; capture_merge() does so in slices. It appears in windows/1/ of the state folder, beside the
  * level-0 segments that it stands for, which stay what they are. Not WANTED, another merge in
- * progress, a failure: the window is lost, and only the replica can merge it.
+ * progress, a failure, a sync whose time was in another window than that of the call before it: the
+ * window is lost, and only the replica can merge it.
  *
  * Memory: a bit a page that was written since the last window.
  */

@@ -67,13 +67,15 @@ rc capture_window(struct capture *capture, int64_t wall_ms, bool is_wanted,
         window_open(capture);
     if (now->txid == window->before.txid)
         return RC_OK;
-    if (wall_ms < window_end_ms(window, now->time_ms)) {
+    /* What crosses the end of a window cannot be told apart. */
+    bool is_crossed = now->time_ms >= window_end_ms(window, window->first_time_ms);
+    if (!is_crossed && wall_ms < window_end_ms(window, now->time_ms)) {
         ret->due_ms = window_end_ms(window, now->time_ms);
         return RC_OK;
     }
 
     rc begun = RC_OK;
-    if (is_wanted && capture->spool.merge == NULL && !capture->in_doubt) {
+    if (is_wanted && !is_crossed && capture->spool.merge == NULL && !capture->in_doubt) {
         begun = spool_merge_window(capture, window, err);
         ret->begun = begun == RC_OK;
     }

@@ -35,6 +35,9 @@ enum {
     DAEMON_MMAP_SIZE_MIN = 128 * 1024,
 };
 
+/* Merging waits for the store and for the disk: two, so that a large window holds nobody up. */
+enum { DAEMON_MERGE_WORKERS = 2 };
+
 enum daemon_phase { DAEMON_RUNNING, DAEMON_DRAINING, DAEMON_ENDED };
 
 struct daemon {
@@ -119,6 +122,7 @@ static rc daemon_start(struct daemon *daemon, struct error *err)
     TRY(pool_start(&context->capture_pool, "capture", config->capture_workers, err));
     TRY(pool_start(&context->upload_pool, "upload", config->upload_workers, err));
     TRY(pool_start(&context->snapshot_pool, "snapshot", config->snapshot_workers, err));
+    TRY(pool_start(&context->merge_pool, "merge", DAEMON_MERGE_WORKERS, err));
     TRY(daemon_open_entries(daemon, err));
     daemon_open_metrics(daemon);
     daemon->watchdog_interval_ms = notify_watchdog_interval_ms();
@@ -135,6 +139,7 @@ static void daemon_stop(struct daemon *daemon)
     metrics_server_stop(daemon->metrics_server);
     if (context->cancel != NULL)
         cancel_now(context->cancel);
+    pool_stop(context->merge_pool);
     pool_stop(context->snapshot_pool);
     pool_stop(context->upload_pool);
     pool_stop(context->capture_pool);

@@ -104,11 +104,13 @@ rc entry_new(struct entry **ret, struct entry_context *context, const struct db_
     entry_job_init(&entry->capture_job, entry, context->capture_pool, entry_capture_run);
     entry_job_init(&entry->upload_job, entry, context->upload_pool, entry_upload_run);
     entry_job_init(&entry->snapshot_job, entry, context->snapshot_pool, entry_snapshot_run);
+    entry_job_init(&entry->merge_job, entry, context->merge_pool, entry_merge_run);
     metrics_set(&entry->metrics, METRIC_SPOOL_CAP, (int64_t)config->spool_size);
     trouble_init(&entry->open_trouble, "open", &entry->metrics, METRIC_FAILING_OPEN);
     trouble_init(&entry->capture_trouble, "capture", &entry->metrics, METRIC_FAILING_CAPTURE);
     trouble_init(&entry->upload_trouble, "upload", &entry->metrics, METRIC_FAILING_UPLOAD);
     trouble_init(&entry->snapshot_trouble, "snapshot", &entry->metrics, METRIC_FAILING_SNAPSHOT);
+    trouble_init(&entry->merge_trouble, "merge", &entry->metrics, METRIC_FAILING_MERGE);
     entry->target = (struct watch_target){
         .database_path = config->path,
         .log_path = entry->log_path,
@@ -134,6 +136,7 @@ void entry_free(struct entry *entry)
     if (entry->capture != NULL)
         capture_close(entry->capture);
     uploader_free(entry->uploader);
+    merger_free(entry->merger);
     replica_free(entry->replica);
     store_free(entry->store);
     pthread_mutex_destroy(&entry->capture_mu);

@@ -255,6 +255,7 @@ static void attach_take(struct entry *entry, const struct attach_sight *sight,
 
     pthread_mutex_lock(&entry->mu);
     entry->attached = true;
+    entry->merge_wanted = true;
     entry->durable = *durable;
     entry_note_unstored_locked(entry);
     /* A snapshot that was stored while we looked is newer than what we saw. */
@@ -265,6 +266,9 @@ static void attach_take(struct entry *entry, const struct attach_sight *sight,
         entry->snapshot_size = info->newest_snapshot_size;
         entry->snapshot_time_ms = info->newest_snapshot_time_ms;
         entry->log_size = info->log_size_since_snapshot;
+        entry->merged_before = info->log_size_since_snapshot;
+        entry->merged_size = 0;
+        entry->merged_reset = true;
     }
     pthread_mutex_unlock(&entry->mu);
     if (needs_snapshot && is_current)

@@ -34,6 +34,7 @@ struct entry_round {
     struct capture_sync_report sync;
     struct capture_maintain_report maintain;
     uint64_t txid; /* captured at its end */
+    struct entry_window window;
     struct entry_merge merge;
     bool let_go; /* it failed for want of room, and the log must not be held any longer */
 };
@@ -41,10 +42,13 @@ struct entry_round {
 static rc entry_round_run(
     struct entry *entry, struct capture *capture, struct entry_round *round, struct error *err)
 {
-    TRY(capture_sync(capture, clock_wall_ms(), &round->sync, err));
+    int64_t wall_ms = clock_wall_ms();
+
+    entry_window_close(entry, capture, wall_ms, &round->window);
+    TRY(capture_sync(capture, wall_ms, &round->sync, err));
     entry_note_position(entry, capture_position(capture));
-    rc maintained =
-        capture_maintain(capture, clock_monotonic_ms(), clock_wall_ms(), &round->maintain, err);
+    rc maintained = capture_maintain(
+        capture, clock_monotonic_ms(), entry_window_time_ms(entry, wall_ms), &round->maintain, err);
     entry_note_position(entry, capture_position(capture));
     round->txid = capture_position(capture)->txid;
     if (maintained == RC_OK)
@@ -171,6 +175,8 @@ static int64_t entry_round_next_ms(
         next_ms = smaller_ms(next_ms, entry->look_ms);
     if (round->merge.report.in_progress)
         next_ms = smaller_ms(next_ms, ENTRY_MERGE_PAUSE_MS);
+    if (round->window.next_ms > 0)
+        next_ms = smaller_ms(next_ms, round->window.next_ms);
     if (!armed)
         next_ms = smaller_ms(next_ms, poll_ms > 0 ? poll_ms : ENTRY_BUSY_RETRY_MS);
     return next_ms;
@@ -195,6 +201,7 @@ static void entry_capture_done(struct entry *entry, const struct entry_round *ro
     entry->reset_pending = entry_round_leaves_reset(entry, round);
     entry_round_log(entry, round);
     entry_round_log_poison(entry, round);
+    entry_window_tell(entry, &round->window);
     entry_spool_tell(entry, &round->merge);
     entry_measure_round(
         entry, &round->sync, &round->maintain, clock_monotonic_ns() - round->began_ns);

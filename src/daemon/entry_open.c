@@ -44,6 +44,9 @@ static rc entry_capture_open(struct entry *entry, struct capture **ret, struct e
         .checkpoint_page_count = (uint32_t)config->min_checkpoint_page_count,
         .truncate_size = config->truncate_size,
         .spool_size = config->spool_size,
+        .window_ms = config->retention.count > 1 && !entry->context->once
+                         ? config->retention.rules[1].every_ms
+                         : 0,
         .write_lock_budget_ms = config->write_lock_budget_ms,
         .write_lock_holds = &entry->metrics.histograms[METRIC_WRITE_LOCK_HOLDS],
     };

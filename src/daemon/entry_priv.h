@@ -14,8 +14,9 @@
  * the spool goes on being uploaded, so that there is room again.
  *
  * Works: open and upload run in the upload pool since they wait for the network, capture in the
- * capture pool, snapshot in the snapshot pool. capture_mu is held while the capture object is used,
- * never while the network is waited for. Order: replica_mu, capture_mu, mu.
+ * capture pool, snapshot in the snapshot pool, merge in the merge pool. capture_mu is held while
+ * the capture object is used, never while the network is waited for. Order: replica_mu, capture_mu,
+ * mu.
  */
 #ifndef SEAWAL_DAEMON_ENTRY_PRIV_H
 #define SEAWAL_DAEMON_ENTRY_PRIV_H
@@ -30,6 +31,7 @@
 #include "capture/capture.h"
 #include "config/config.h"
 #include "metrics_priv.h"
+#include "replica/merge.h"
 #include "replica/replica.h"
 #include "replica/upload.h"
 #include "scheduler_priv.h"
@@ -43,6 +45,7 @@ struct entry_context {
     struct pool *capture_pool;
     struct pool *upload_pool;
     struct pool *snapshot_pool;
+    struct pool *merge_pool;
     struct watch *watch;
     struct cancel *cancel;
     atomic_size_t refused_count;      /* entries that wait for an operator */
@@ -52,6 +55,12 @@ struct entry_context {
 };
 
 enum entry_state { ENTRY_WAITING, ENTRY_FOLLOWING, ENTRY_REFUSED };
+
+/* Which history a merger merges. */
+struct merger_sight {
+    struct database_id database_id;
+    uint32_t timeline;
+};
 
 struct entry {
     struct entry_context *context;
@@ -67,10 +76,14 @@ struct entry {
     struct job capture_job;
     struct job upload_job;
     struct job snapshot_job;
+    struct job merge_job;
     struct trouble open_trouble;     /* open work only */
     struct trouble capture_trouble;  /* capture work only */
     struct trouble upload_trouble;   /* upload work only */
     struct trouble snapshot_trouble; /* snapshot work only */
+    struct trouble merge_trouble;    /* merge work only */
+    struct merger *merger;           /* merge work only; NULL: nothing to merge yet */
+    struct merger_sight merger_of;   /* merge work only: what MERGER was made for */
     int64_t look_ms; /* capture work only: something was written and no commit was seen: look again
                         after so long; 0: nothing is expected */
     int64_t poison_told_ms; /* capture work only; monotonic, 0: not told */
@@ -114,7 +127,14 @@ struct entry {
     uint64_t snapshot_size;   /* guarded by mu: of the newest one, stored bytes */
     int64_t snapshot_time_ms; /* guarded by mu: wall clock when it began */
     uint64_t log_size;        /* guarded by mu: stored bytes of log behind it */
-    int64_t last_sync_ms;     /* guarded by mu; monotonic */
+    uint64_t merged_before;   /* guarded by mu: what was read of it at the last open, as log_size */
+    uint64_t merged_size; /* guarded by mu: of what was merged since then, or since the snapshot */
+    bool merge_wanted;    /* guarded by mu: when what waits is stored; since the last open */
+    bool merged_reset;    /* guarded by mu: a snapshot was stored, which counts anew */
+    uint64_t window_before_txid;   /* guarded by mu: the window in progress begins behind it */
+    unsigned window_waiting_count; /* guarded by mu: made and not stored */
+    bool window_lost;              /* guarded by mu: since the merge work last looked */
+    int64_t last_sync_ms;          /* guarded by mu; monotonic */
 
     /* Guarded by mu; monotonic; 0: none. The oldest write that no capture has looked at, and the
      * oldest transaction that was captured and is not durable. */
@@ -151,6 +171,7 @@ void entry_open_run(void *payload);
 void entry_capture_run(void *payload);
 void entry_upload_run(void *payload);
 void entry_snapshot_run(void *payload);
+void entry_merge_run(void *payload);
 
 /* Give the capture object up; the open work is due in DELAY_MS. */
 void entry_reopen(struct entry *entry, int64_t delay_ms);
@@ -206,6 +227,25 @@ struct entry_merge {
 void entry_spool_merge(struct entry *entry, struct capture *capture, struct entry_merge *ret);
 void entry_spool_tell(struct entry *entry, const struct entry_merge *merge);
 void entry_spool_no_room(struct entry *entry, const struct error *err, bool let_go);
+
+/*
+ * Windows of time (entry_merge.c). Close, with capture_mu held, before a round captures anything:
+ * what was captured in a window that is over begins to be merged; tell what came of it afterwards.
+ * Merged: a slice ended one. Time: WALL_MS, or now, where that is in the same window.
+ */
+struct entry_window {
+    struct capture_window_report report;
+    struct error err;
+    int64_t next_ms; /* look again after so long; 0: never */
+};
+void entry_window_close(
+    struct entry *entry, struct capture *capture, int64_t wall_ms, struct entry_window *ret);
+int64_t entry_window_time_ms(const struct entry *entry, int64_t wall_ms);
+void entry_window_tell(struct entry *entry, const struct entry_window *window);
+void entry_window_merged(struct entry *entry, const struct entry_merge *merge);
+
+/* With mu held: whether a new snapshot is due by what was merged, or by time. */
+bool entry_snapshot_is_due_locked(const struct entry *entry);
 
 /* Name a reader that keeps the log from beginning again; after entry_measure_round(). */
 void entry_tell_reader(struct entry *entry, const struct capture_maintain_report *maintain);

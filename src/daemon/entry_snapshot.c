@@ -149,6 +149,9 @@ static void entry_snapshot_done(struct entry *entry, const struct segment_summar
     entry->snapshot_size = summary->stored_size;
     entry->snapshot_time_ms = clock_wall_ms();
     entry->log_size = 0;
+    entry->merged_before = 0;
+    entry->merged_size = 0;
+    entry->merged_reset = true;
     pthread_mutex_unlock(&entry->mu);
     metrics_add(&entry->metrics, METRIC_SNAPSHOTS_STORED, 1);
     metrics_set(&entry->metrics, METRIC_LAST_UPLOAD, clock_wall_ms());

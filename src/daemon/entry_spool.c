@@ -34,8 +34,12 @@ void entry_spool_tell(struct entry *entry, const struct entry_merge *merge)
     const struct capture_merge_report *report = &merge->report;
 
     if (merge->err.code != RC_OK)
-        log_error(LOG_WARN, &merge->err, "spool not merged", "db", entry->config->path, NULL);
-    if (!report->done)
+        log_error(LOG_WARN, &merge->err,
+            report->is_window ? "window not merged" : "spool not merged", "db", entry->config->path,
+            NULL);
+    if (merge->report.is_window)
+        entry_window_merged(entry, merge);
+    if (!report->done || report->is_window)
         return;
     pthread_mutex_lock(&entry->mu);
     bool is_told = entry->merge_told;

@@ -24,7 +24,6 @@
 enum {
     ENTRY_UPLOAD_RETRY_FIRST_MS = 500,
     ENTRY_UPLOAD_RETRY_MAX_MS = 30 * 1000,
-    ENTRY_SNAPSHOT_LOG_SIZE_MIN = 4 * 1024 * 1024, /* below, a new snapshot saves nothing */
     ENTRY_DURABLE_FILE_SIZE = 128,
     ENTRY_FENCE_INTERVAL_MS = 10 * 1000,
 };
@@ -48,23 +47,6 @@ static void entry_write_durable(const struct entry *entry, uint64_t txid, int64_
         log_error(LOG_DEBUG, &err, "status not written", "db", entry->config->path, NULL);
 }
 
-/*
- * A new snapshot when the log behind the newest one is larger than a share of it (half by default):
- * restores stay short and what is uploaded follows what changed. Or by interval, if there was a
- * change.
- */
-static bool entry_snapshot_is_due(const struct entry *entry)
-{
-    const struct snapshot_config *config = &entry->config->snapshot;
-
-    if (entry->snapshot_size == 0 || entry->log_size == 0 || entry->draining)
-        return false;
-    if (config->interval_ms > 0 && clock_wall_ms() - entry->snapshot_time_ms >= config->interval_ms)
-        return true;
-    return entry->log_size > ENTRY_SNAPSHOT_LOG_SIZE_MIN &&
-           entry->log_size > entry->snapshot_size / 100 * config->log_percent;
-}
-
 static void entry_note_durable(struct entry *entry, const struct upload_report *report)
 {
     struct replica_position durable = uploader_durable(entry->uploader);
@@ -75,7 +57,9 @@ static void entry_note_durable(struct entry *entry, const struct upload_report *
     entry->log_size += report->stored_size;
     if (durable.txid >= entry->captured.txid)
         entry->merge_told = false; /* the outage is over */
-    bool snapshot_is_due = entry_snapshot_is_due(entry) && !entry->snapshot_wanted;
+    bool snapshot_is_due = entry_snapshot_is_due_locked(entry) && !entry->snapshot_wanted;
+    bool is_drained = durable.txid >= entry->captured.txid;
+    bool window_waits = entry->window_waiting_count > 0 || (entry->merge_wanted && is_drained);
     pthread_mutex_unlock(&entry->mu);
 
     uint64_t txid = entry_durable_txid(entry);
@@ -88,6 +72,8 @@ static void entry_note_durable(struct entry *entry, const struct upload_report *
     }
     if (snapshot_is_due)
         entry_want_snapshot(entry);
+    if (window_waits)
+        scheduler_at(entry->context->scheduler, &entry->merge_job, 0);
 }
 
 /*

@@ -55,14 +55,20 @@ enum metric_id {
     METRIC_LOST_POINTS, /* transactions that merging made impossible to choose */
     METRIC_SEGMENTS_STORED,
     METRIC_SNAPSHOTS_STORED,
+    METRIC_WINDOWS_STORED,    /* merged segments beside the log */
+    METRIC_WINDOWS_SIZE,      /* bytes of them */
+    METRIC_WINDOWS_READ_SIZE, /* bytes read to make them */
+    METRIC_WINDOWS_LOST,
     METRIC_FAILING_OPEN, /* 1: the last try failed */
     METRIC_FAILING_CAPTURE,
     METRIC_FAILING_UPLOAD,
     METRIC_FAILING_SNAPSHOT,
+    METRIC_FAILING_MERGE,
     METRIC_FAILURES_OPEN,
     METRIC_FAILURES_CAPTURE,
     METRIC_FAILURES_UPLOAD,
     METRIC_FAILURES_SNAPSHOT,
+    METRIC_FAILURES_MERGE,
     METRIC_PUTS,
     METRIC_GETS,
     METRIC_LISTS,

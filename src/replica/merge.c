@@ -17,8 +17,11 @@
 #include "segment/reader.h"
 #include "view_priv.h"
 
-/* How long a hole is believed before the store is asked again; doubled each time. */
-enum { MERGE_LOOK_FIRST_MS = 60 * 1000, MERGE_LOOK_MAX_MS = 60 * 60 * 1000 };
+/*
+ * How long a hole is believed before the store is asked again: until the window is over, a minute
+ * at most; doubled each time.
+ */
+enum { MERGE_LOOK_FIRST_MS_MAX = 60 * 1000, MERGE_LOOK_MAX_MS = 60 * 60 * 1000 };
 
 struct merger {
     struct merge_place place;
@@ -36,6 +39,13 @@ struct merger {
     int64_t look_ms;          /* wall clock: not loaded again before, though there is a hole */
     int64_t look_wait_ms;
 };
+
+static int64_t merger_look_first_ms(const struct merger *merger)
+{
+    int64_t wait_ms = merger->rules.count > 1 ? 2 * merger->rules.rules[1].every_ms : 0;
+
+    return wait_ms < MERGE_LOOK_FIRST_MS_MAX ? wait_ms : MERGE_LOOK_FIRST_MS_MAX;
+}
 
 struct merger *merger_new(struct replica *replica, const struct merger_options *options)
 {
@@ -56,7 +66,7 @@ struct merger *merger_new(struct replica *replica, const struct merger_options *
     merger->kept_size_max = options->kept_size_max;
     merger->book = MERGE_BOOK_INIT;
     merger->book.top_level = (unsigned)options->rules->count - 1;
-    merger->look_wait_ms = MERGE_LOOK_FIRST_MS;
+    merger->look_wait_ms = merger_look_first_ms(merger);
     return merger;
 }
 
@@ -325,7 +335,7 @@ static void merger_note_hole(struct merger *merger, int64_t wall_ms, struct merg
         return;
     }
     if (!is_due) {
-        merger->look_wait_ms = MERGE_LOOK_FIRST_MS;
+        merger->look_wait_ms = merger_look_first_ms(merger);
         merger->look_ms = 0;
         return;
     }

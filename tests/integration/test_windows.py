@@ -1,0 +1,78 @@
+"""Windows of time as merged segments: beside the log while it runs, through kill -9, and enough without the log."""
+import re
+import time
+
+from harness import DONE, PATIENCE, Case, content_hash, expand, both_stores, remove_database, wait_for
+
+SHORT_MS, LONG_MS = 2000, 10000
+RULES = {"retention": "[{every: transaction, keep: 24h}, {every: 2s, keep: 48h}, {every: 10s, keep: 96h}]"}
+NAME = re.compile(r"([0-9a-f]{8})/(\w+)/([0-9a-f]{16})-([0-9a-f]{16})-(\d{13})\.seg$")
+
+
+def named(replica, level):
+    """(first txid, last txid, time in ms) of the segments of a level, by their ends."""
+    found = [NAME.match(key).groups() for key in replica.segments(level)]
+    return sorted(((int(first, 16), int(last, 16), int(ms)) for _, _, first, last, ms in found), key=lambda one: one[1])
+
+
+def window_ends(log, every_ms):
+    """The last transactions of the windows that a later transaction closes."""
+    return [this[1] for this, after in zip(log, log[1:]) if this[2] // every_ms != after[2] // every_ms]
+
+
+@expand
+class Windows(Case):
+    def content(self, replica, txid):
+        path = self.restore(replica, "-txid", str(txid))
+        try:
+            return content_hash(path)
+        finally:
+            remove_database(path)
+
+    def remove_level(self, replica, level):
+        for key in replica.segments(level):
+            replica.delete(key)
+
+    @both_stores
+    def test_ends_restore_without_the_log(self, replica):
+        path = self.database(transactions=10)
+        daemon = self.daemon(path, replica, settings=RULES)
+        self.wait_restorable(replica, 10)
+        writer = self.start_writer(path, self.path("record"), mix="mixed", seconds=600, pause_us=20000, rows=300)
+        for _ in range(3):
+            time.sleep(self.random.uniform(0.5, 3))
+            daemon.kill()
+            time.sleep(self.random.uniform(0, 1))
+            daemon.start()
+        time.sleep(LONG_MS / 1000 + 2)
+        writer.terminate()
+        writer.wait(PATIENCE)
+        self.wait_restorable(replica, self.state(path))  # so that no other window ends later
+
+        def is_merged():
+            log = named(replica, "0")
+            ends = {last for level in "12" for _, last, _ in named(replica, level)}
+            long_ends = {last for _, last, _ in named(replica, "2")}
+            missing = (set(window_ends(log, SHORT_MS)) - ends) | (set(window_ends(log, LONG_MS)) - long_ends)
+            return not missing or sorted(missing)
+
+        wait_for(is_merged, what="a merged segment for the end of each window", pause=0.5, until=lambda found: found is True)
+        self.assertEqual(daemon.stop(), DONE, daemon.log())
+        self.assertEqual(daemon.events("a window cannot be merged; its log stays"), [])
+        self.check_same(path, self.restore(replica))
+        self.assertEqual(self.history(replica)["timelines"][0]["gaps"], [])
+
+        log = named(replica, "0")
+        short, long = window_ends(log, SHORT_MS), window_ends(log, LONG_MS)
+        self.assertGreaterEqual(len(short), 5)
+        self.assertGreaterEqual(len(long), 1)
+        for txid in self.random.sample(range(2, log[-1][1]), 5):
+            self.restored_state(replica, "-txid", str(txid))
+        chosen = self.random.sample(short, 5)
+        contents = {txid: self.content(replica, txid) for txid in {*chosen, *long}}
+        self.remove_level(replica, "0")
+        for txid, content in contents.items():
+            self.assertEqual(self.content(replica, txid), content, f"transaction {txid} without the log")
+        self.remove_level(replica, "1")
+        for txid in long:
+            self.assertEqual(self.content(replica, txid), contents[txid], f"transaction {txid} from long windows")
