@@ -76,6 +76,8 @@ struct command {
 extern const struct command command_replicate;
 extern const struct command command_restore;
 extern const struct command command_history;
+extern const struct command command_expire;
+extern const struct command command_hold;
 extern const struct command command_status;
 extern const struct command command_check;
 extern const struct command command_databases;

@@ -14,6 +14,8 @@ static const struct command *const commands[] = {
     &command_replicate,
     &command_restore,
     &command_history,
+    &command_expire,
+    &command_hold,
     &command_status,
     &command_check,
     &command_databases,

@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/duration.h"
 #include "base/fs.h"
 #include "base/path.h"
 #include "base/text.h"
@@ -315,6 +316,24 @@ static int restore_execute(const struct command *self, const struct restore_flag
     return EXIT_DONE;
 }
 
+/* What was asked for and what was found, where they are not the same. */
+static void restore_say_point(const struct command *self, const struct restore_target *target,
+    const struct restore_plan *plan)
+{
+    char asked[INSTANT_TEXT_SIZE];
+    char found[INSTANT_TEXT_SIZE];
+
+    if (plan->is_expiring)
+        command_say(self, "retention is removing this point: what it needs may go any time");
+    if (target->kind != RESTORE_TIME || plan->target.time_ms == target->time_ms)
+        return;
+    instant_format_ms(asked, target->time_ms);
+    instant_format_ms(found, plan->target.time_ms);
+    command_say(self,
+        "the newest restorable point not later than %s is transaction %" PRIu64 " of %s", asked,
+        plan->target.txid, found);
+}
+
 static int restore_place(const struct command *self, const struct restore_flags *flags,
     const char *output, struct place *place, struct cancel *cancel)
 {
@@ -335,6 +354,7 @@ static int restore_place(const struct command *self, const struct restore_flags 
         return command_fail(self, result, &err, EXIT_WHILE_ASKING);
     for (size_t index = 0; index < plan.damage_count; index++)
         restore_say_damage((void *)(uintptr_t)self, &plan.damages[index]);
+    restore_say_point(self, &target, &plan);
     if (flags->dry_run) {
         restore_print_plan(flags, output, place, &plan);
         return EXIT_DONE;

@@ -516,9 +516,12 @@ static rc plan_weigh_snapshot(struct planner *planner, size_t index, size_t i, s
     auto_plan_way struct plan_way way = { .route = ROUTE_INIT };
     plan_copy(planner, &rest, false);
     TRY(chain_build(&chain, &rest, index, err));
-    bool is_near = plan_find_way(&way, &chain, txid, false);
+    /* A newer snapshot leads there already: this one would not be begun with. */
+    bool is_found = plan_find_way(&way, &chain, txid, false);
+    if (is_found && way.snapshot.last_txid > snapshot->summary.max_txid)
+        return RC_OK;
     bool is_newest = i + 1 == timeline->snapshot_count;
-    if (is_newest || !is_near || way.route.size > snapshot->size / PLAN_SNAPSHOT_SHARE)
+    if (is_newest || !is_found || way.route.size > snapshot->size / PLAN_SNAPSHOT_SHARE)
         plan->items[i].goes = false;
     return RC_OK;
 }

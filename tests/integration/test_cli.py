@@ -11,7 +11,7 @@ import workload
 from harness import (COULD_NOT_TELL, DAMAGED, DONE, FAILED, NOT_THERE, PATIENCE, TREE, USAGE, Case, binary,
     deaf_port, remove_database, wait_for, write_config)
 
-COMMANDS = ("replicate", "restore", "history", "status", "check", "databases", "version")
+COMMANDS = ("replicate", "restore", "history", "expire", "hold", "status", "check", "databases", "version")
 
 
 class Help(Case):

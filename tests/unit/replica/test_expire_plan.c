@@ -352,6 +352,47 @@ static void the_point_of_an_empty_child_stays(void **state)
     assert_true(goes(&plan, 1, 0, 31));
 }
 
+/* Old snapshots in front of one that all that stays is restored from, however small it is. */
+static void a_snapshot_that_nothing_begins_with_goes(void **state)
+{
+    auto_hand struct hand hand;
+    auto_expire_plan struct expire_plan plan = EXPIRE_PLAN_INIT;
+
+    (void)state;
+    two_hours(&hand);
+    add_snapshot(&hand.catalog, 1, 60, 60, HOUR);
+    add_snapshot(&hand.catalog, 1, 90, 90, 90 * MINUTE);
+    for (size_t i = 0; i < 3; i++)
+        hand.catalog.timelines[0].snapshots[i].size = 1;
+    hand.rules.count = 1;
+    hand.rules.rules[0].keep_ms = 0;
+    make(&plan, &hand);
+    assert_true(goes(&plan, 1, LEVEL_SNAPSHOT, 1));
+    assert_true(goes(&plan, 1, LEVEL_SNAPSHOT, 60));
+    assert_false(goes(&plan, 1, LEVEL_SNAPSHOT, 90));
+    assert_int_equal(plan.kept_count, 32);
+}
+
+/* One without which a restore would read more than half of it stays, and only that. */
+static void a_snapshot_that_makes_restores_short_stays(void **state)
+{
+    auto_hand struct hand hand;
+
+    (void)state;
+    for (unsigned is_short = 0; is_short < 2; is_short++) {
+        auto_expire_plan struct expire_plan plan = EXPIRE_PLAN_INIT;
+        two_hours(&hand);
+        hand.catalog.timelines[0].merged_count = 0;
+        add_snapshot(&hand.catalog, 1, 40, 40, 40 * MINUTE);
+        add_snapshot(&hand.catalog, 1, 110, 110, 110 * MINUTE);
+        hand.catalog.timelines[0].snapshots[1].size = is_short ? 20000 : 7000;
+        make(&plan, &hand); /* the log up to 40 has 3,900 bytes; all of it waits to be merged */
+        assert_int_equal(goes(&plan, 1, LEVEL_SNAPSHOT, 40), is_short);
+        catalog_release(&hand.catalog);
+    }
+    memset(&hand, 0, sizeof hand);
+}
+
 /* A timeline that has to begin with a snapshot and has none is no state yet. */
 static void an_empty_timeline_takes_nothing_over(void **state)
 {
@@ -449,6 +490,8 @@ int main(void)
         cmocka_unit_test(a_parent_goes_when_it_is_not_needed),
         cmocka_unit_test(the_end_of_a_timeline_ages_from_the_next_claim),
         cmocka_unit_test(the_point_of_an_empty_child_stays),
+        cmocka_unit_test(a_snapshot_that_nothing_begins_with_goes),
+        cmocka_unit_test(a_snapshot_that_makes_restores_short_stays),
         cmocka_unit_test(an_empty_timeline_takes_nothing_over),
         cmocka_unit_test(nothing_goes_when_the_newest_state_is_lost),
         cmocka_unit_test(labels_are_mended),
