@@ -433,7 +433,7 @@ void rig_check_claim(struct rig *rig, bool all)
     struct restore_target claimed = {
         .kind = RESTORE_TXID,
         .timeline = rig->entry->durable.timeline,
-        .txid = rig->entry->durable.txid,
+        .txid = entry_durable_txid_locked(rig->entry),
     };
     pthread_mutex_unlock(&rig->entry->mu);
     if (all) {
