@@ -77,6 +77,7 @@ struct spool_merge {
     uint32_t last_pgno; /* written */
     uint8_t *page;
     struct pending_file pending;
+    bool is_spent; /* its end was tried: there is no second time */
     struct pages_encoder *encoder;
     struct error failed; /* why it cannot go on */
 };
@@ -376,6 +377,7 @@ static rc merge_commit(struct capture *capture, struct spool_merge *merge, struc
         .time_ms = merge->end.time_ms,
     };
 
+    merge->is_spent = true;
     TRY(pages_encoder_finish(merge->encoder, &summary, err));
     TRY(segment_dir_commit(&merge->pending, merge->folder, &name, err));
     merge->stored_size = summary.stored_size;
@@ -477,7 +479,7 @@ static rc merge_settle(
 {
     struct spool *spool = &capture->spool;
 
-    if (result == RC_BUSY)
+    if (result == RC_BUSY && !spool->merge->is_spent)
         return RC_OK; /* the same slice again, a little later */
     if (result == RC_OK && !is_end)
         return RC_OK;
