@@ -39,6 +39,7 @@ struct capture_options {
     capture_progress_fn *progress; /* may be NULL */
     void *progress_payload;
     const char *path;               /* the database */
+    const char *machine_id_path;    /* NULL: /etc/machine-id; a file that is not there: unknown */
     const char *state_dir;          /* NULL: .NAME-seawal beside the database, mode 0700 */
     bool convert_to_wal;            /* see database_options */
     uint64_t segment_size;          /* cut segments at about this many stored bytes; 0: 8 MiB */
@@ -79,7 +80,8 @@ enum capture_state_kind {
     CAPTURE_STATE_NONE,     /* no usable state: begin or adopt */
     CAPTURE_STATE_POSITION, /* a position and a digest map that agree: start */
     CAPTURE_STATE_DAMAGED,  /* a position, but the digest map does not agree with it: adopt */
-    CAPTURE_STATE_REPLACED, /* a position of another file or page size: compare; start or begin */
+    CAPTURE_STATE_REPLACED, /* a position of another file or page size, or one to depart from:
+                               compare; start or begin */
 };
 enum capture_state_kind capture_state_kind(const struct capture *capture);
 
@@ -88,6 +90,13 @@ enum capture_state_kind capture_state_kind(const struct capture *capture);
  * kind is then NONE or DAMAGED, and a replica stands in. Borrowed; code RC_OK: nothing.
  */
 const struct error *capture_state_trouble(const struct capture *capture);
+
+/*
+ * Why the position must not be gone on from in its own timeline, for people; NULL: it may. So it is
+ * when it was taken from a replica that did not show where this state stood, or when another
+ * machine wrote it (the whole machine was copied). Holds until capture_start() or capture_begin().
+ */
+const char *capture_departure(const struct capture *capture);
 
 /* The newest position on local disk; all zero for CAPTURE_STATE_NONE. */
 const struct capture_position *capture_position(const struct capture *capture);
@@ -140,6 +149,7 @@ struct capture_difference {
     uint64_t page_count;  /* pages of the file now */
     uint64_t equal_count; /* of them, those with the digest that the position expects */
     bool same_file;       /* same inode and birth time (else device) as the state was made from */
+    bool must_depart;     /* capture_departure() says why */
 };
 must_use rc capture_compare(
     struct capture *capture, struct capture_difference *ret, struct error *err);

@@ -27,10 +27,13 @@ rc capture_adopt_begin(
     assert(position->txid > 0);
 
     struct capture_position from = *position; /* it may be our own, which is forgotten here */
-    struct file_mark made_from = capture->folder.now.file;
+    struct position_file before = capture->folder.now;
     TRY(state_forget(&capture->folder, &from.database_id, from.page_size, true, err));
     capture->folder.now.position = from;
-    capture->folder.now.file = made_from;
+    capture->folder.now.file = before.file;
+    capture->folder.now.machine = before.machine;
+    capture->folder.now.must_depart = before.must_depart;
+    capture->adopted_over = before.position;
     capture->adopting = true;
     return RC_OK;
 }
@@ -210,6 +213,20 @@ static rc adopt_sweep(
     return state_sync_spool(&capture->folder, err);
 }
 
+/*
+ * What the replica tells, and the spool behind it, is where this state folder stood: its timeline
+ * is ours. Where they lead elsewhere, somebody else may be there, or was, and no process may come
+ * back later and take the timeline for its own.
+ */
+static bool adopt_is_where_we_were(struct capture *capture)
+{
+    const struct capture_position *before = &capture->adopted_over;
+    const struct capture_position *now = capture_now(capture);
+
+    return before->txid == now->txid && before->digest == now->digest &&
+           before->timeline == now->timeline;
+}
+
 rc capture_adopt_commit(struct capture *capture, struct error *err)
 {
     auto_segment_list struct segment_list list = SEGMENT_LIST_INIT;
@@ -232,9 +249,12 @@ rc capture_adopt_commit(struct capture *capture, struct error *err)
      * The position does not speak of this file before capture_start() says so: a caller that finds
      * the file unrelated, or dies before it looked, must be asked again after the next open.
      */
+    if (!adopt_is_where_we_were(capture))
+        folder->now.must_depart = true;
     TRY(state_write_position(folder, err));
     folder->kind = folder->now.position.page_size == capture->file_page_size &&
-                           file_mark_same(&folder->now.file, &capture->file_mark)
+                           file_mark_same(&folder->now.file, &capture->file_mark) &&
+                           !folder->now.must_depart
                        ? CAPTURE_STATE_POSITION
                        : CAPTURE_STATE_REPLACED;
     capture->adopting = false;

@@ -21,6 +21,8 @@ enum {
     HEADER_PAUSE_US = 200,
 };
 
+#define MACHINE_ID_PATH "/etc/machine-id"
+
 static const unsigned capture_moves[CAPTURE_STATE_COUNT] = {
     [CAPTURE_IDLE] = 1u << CAPTURE_FOLLOWING | 1u << CAPTURE_FAILED,
     [CAPTURE_FOLLOWING] = 1u << CAPTURE_FAILED,
@@ -99,7 +101,14 @@ static rc capture_open_parts(
     capture->base = mem_new(header.page_size);
     TRY(file_mark_read(&capture->file_mark, options->path, err));
     TRY(state_open(&capture->folder, options->path, options->state_dir, err));
-    return state_load(&capture->folder, &capture->file_mark, capture->file_page_size, err);
+    capture->machine = machine_mark_read(
+        options->machine_id_path != NULL ? options->machine_id_path : MACHINE_ID_PATH);
+    struct state_target target = {
+        .file = capture->file_mark,
+        .page_size = capture->file_page_size,
+        .machine = capture->machine,
+    };
+    return state_load(&capture->folder, &target, err);
 }
 
 rc capture_open(struct capture **ret, const struct capture_options *options, struct error *err)
@@ -148,6 +157,15 @@ enum capture_state_kind capture_state_kind(const struct capture *capture)
 const struct error *capture_state_trouble(const struct capture *capture)
 {
     return &capture->folder.trouble;
+}
+
+const char *capture_departure(const struct capture *capture)
+{
+    if (!capture->folder.now.must_depart)
+        return NULL;
+    return capture->folder.is_elsewhere
+               ? "the state folder is another machine's, which may be running"
+               : "the local position is the replica's, not where this database stood";
 }
 
 const struct capture_position *capture_position(const struct capture *capture)
@@ -412,6 +430,7 @@ static rc capture_begin_pinned(struct capture *capture, const struct capture_pos
         .place = view.place,
         .origin_txid = txid,
         .file = capture->file_mark,
+        .machine = capture->machine,
     };
     TRY(state_write_position(folder, err));
     folder->kind = CAPTURE_STATE_POSITION;
@@ -446,11 +465,15 @@ static rc capture_start_position(struct capture *capture, uint32_t timeline, str
 {
     struct state *folder = &capture->folder;
     bool replaced = folder->kind == CAPTURE_STATE_REPLACED;
+    bool is_same_machine = capture->machine == 0 || capture->machine == folder->now.machine;
 
-    if (!replaced && folder->now.position.timeline == timeline)
+    if (!replaced && folder->now.position.timeline == timeline && is_same_machine)
         return RC_OK;
     folder->now.position.timeline = timeline;
     folder->now.file = capture->file_mark;
+    if (!is_same_machine)
+        folder->now.machine = capture->machine;
+    folder->now.must_depart = false;
     if (replaced)
         folder->now.place = (struct log_place){ 0 };
     TRY(state_write_position(folder, err));
@@ -565,6 +588,7 @@ static rc capture_compare_pinned(
         .page_count = header.page_count,
         .equal_count = comparing.equal_count,
         .same_file = file_mark_same(&capture->folder.now.file, &capture->file_mark),
+        .must_depart = capture->folder.now.must_depart,
     };
     return RC_OK;
 }

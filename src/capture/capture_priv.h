@@ -50,6 +50,8 @@ struct capture {
     struct file_mark file_mark;
     uint32_t file_page_size;
     bool adopting;
+    struct capture_position adopted_over; /* where the local state stood before */
+    uint64_t machine;
 
     uint64_t segment_size;
     int64_t write_lock_budget_ms;

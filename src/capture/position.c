@@ -17,7 +17,8 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-enum { POSITION_SUMMED_SIZE = 144, POSITION_ROOM_SIZE = 24 };
+enum { POSITION_SUMMED_SIZE = 144, POSITION_ROOM_SIZE = 12, MACHINE_ID_SIZE = 32 };
+enum { POSITION_MUST_DEPART = 1 };
 _Static_assert(POSITION_SUMMED_SIZE + 8 == POSITION_FILE_SIZE, "the digest closes the file");
 
 static const char position_magic[8] = { 's', 'e', 'a', 'w', 'p', 'o', 's', '1' };
@@ -46,6 +47,16 @@ bool file_mark_same(const struct file_mark *left, const struct file_mark *right)
     if (left->birth_ns != 0 && right->birth_ns != 0)
         return left->birth_ns == right->birth_ns;
     return left->device == right->device;
+}
+
+uint64_t machine_mark_read(const char *path)
+{
+    auto_buf struct buf id = BUF_INIT(2 * MACHINE_ID_SIZE);
+
+    /* Before its first boot is over a machine may have "uninitialized" there. */
+    if (fs_read_file(&id, path, NULL) != RC_OK || id.size < MACHINE_ID_SIZE)
+        return 0;
+    return bytes_digest(bytes_part(buf_bytes(&id), 0, MACHINE_ID_SIZE));
 }
 
 static void position_put_place(struct buf *buf, const struct log_place *place)
@@ -78,6 +89,8 @@ void position_file_encode(uint8_t out[POSITION_FILE_SIZE], const struct position
     buf_put_be64(&buf, file->file.device);
     buf_put_be64(&buf, file->file.inode);
     buf_put_be64(&buf, (uint64_t)file->file.birth_ns);
+    buf_put_be64(&buf, file->machine);
+    buf_put_be32(&buf, file->must_depart ? POSITION_MUST_DEPART : 0);
     buf_put(&buf, bytes_of(room, sizeof room));
     assert(buf.size == POSITION_SUMMED_SIZE);
     buf_put_be64(&buf, bytes_digest(buf_bytes(&buf)));
@@ -127,6 +140,8 @@ rc position_file_decode(struct position_file *ret, struct bytes in, struct error
     file.file.device = cursor_be64(&cursor);
     file.file.inode = cursor_be64(&cursor);
     file.file.birth_ns = (int64_t)cursor_be64(&cursor);
+    file.machine = cursor_be64(&cursor);
+    file.must_depart = (cursor_be32(&cursor) & POSITION_MUST_DEPART) != 0;
     assert(!cursor.failed);
     if (file.position.txid == 0 || file.position.page_size < PAGE_SIZE_MIN ||
         file.position.page_size > PAGE_SIZE_MAX)

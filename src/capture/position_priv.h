@@ -16,7 +16,9 @@
  *    64  place in the log: salt[2], checkpoint sequence, frame count, checksum[2], (32 bits each)
  *    88  first txid of this timeline when it began with a snapshot instead of a segment, else 0
  *    96  the file: device, inode, birth time in ns (0: unknown)
- *   120  zero (24 bytes, room)
+ *   120  the machine: digest of its id (0: unknown)
+ *   128  flags (32 bits): 1 the position must be departed from
+ *   132  zero (12 bytes, room)
  *   144  digest of bytes 0..143
  */
 #ifndef SEAWAL_CAPTURE_POSITION_PRIV_H
@@ -45,7 +47,16 @@ struct position_file {
     struct log_place place;
     uint64_t origin_txid;
     struct file_mark file;
+    uint64_t machine;
+    bool must_depart; /* not ours to go on with in its timeline: the replica said it */
 };
+
+/*
+ * The machine that this is, by the file PATH (machine-id(5)); 0: it has no identity. Copies of a
+ * machine that run beside each other have different ones, or SQLite's locks would not be the only
+ * thing to mix.
+ */
+uint64_t machine_mark_read(const char *path);
 
 /* Of the file that PATH names; does not open it (a close would drop SQLite's locks). */
 must_use rc file_mark_read(struct file_mark *ret, const char *path, struct error *err);

@@ -159,8 +159,17 @@ static rc state_check_map(struct state *state, bool *ret, struct error *err)
     return RC_OK;
 }
 
-rc state_load(
-    struct state *state, const struct file_mark *mark, uint32_t page_size, struct error *err)
+/* A copy of this machine, and of the state folder with it, may be running elsewhere. */
+static void state_check_machine(struct state *state, uint64_t machine)
+{
+    struct position_file *now = &state->now;
+
+    state->is_elsewhere = machine != 0 && now->machine != 0 && machine != now->machine;
+    if (state->is_elsewhere)
+        now->must_depart = true;
+}
+
+rc state_load(struct state *state, const struct state_target *target, struct error *err)
 {
     bool agrees = false;
 
@@ -179,13 +188,14 @@ rc state_load(
         return RC_OK;
 
     TRY(state_check_map(state, &agrees, err));
-    if (state->now.position.page_size != page_size)
+    state_check_machine(state, target->machine);
+    if (state->now.position.page_size != target->page_size)
         state->kind = CAPTURE_STATE_REPLACED;
     else if (!agrees) {
         state->kind = CAPTURE_STATE_DAMAGED;
         error_set(&state->trouble, RC_CORRUPT, 0, __FILE__, __LINE__,
             "'%s/digests' does not agree with the position", state->folder);
-    } else if (!file_mark_same(&state->now.file, mark))
+    } else if (!file_mark_same(&state->now.file, &target->file) || state->now.must_depart)
         state->kind = CAPTURE_STATE_REPLACED;
     else
         state->kind = CAPTURE_STATE_POSITION;

@@ -44,6 +44,7 @@ struct state {
     enum capture_state_kind kind;
     struct error trouble; /* what is damaged in the folder; RC_OK: nothing */
     struct position_file now;
+    bool is_elsewhere; /* another machine than the one that wrote it */
 };
 #define STATE_INIT ((struct state){ .lock_fd = -1 })
 
@@ -52,9 +53,15 @@ must_use rc state_open(
     struct state *state, const char *database_path, const char *folder, struct error *err);
 void state_release(struct state *state);
 
-/* What the folder says about the file MARK with pages of PAGE_SIZE bytes: fills kind and now. */
-must_use rc state_load(
-    struct state *state, const struct file_mark *mark, uint32_t page_size, struct error *err);
+/* What is to be opened, and where. */
+struct state_target {
+    struct file_mark file;
+    uint32_t page_size;
+    uint64_t machine; /* 0: unknown */
+};
+
+/* What the folder says about it: fills kind and now. */
+must_use rc state_load(struct state *state, const struct state_target *target, struct error *err);
 
 /* Write `position` from NOW. */
 must_use rc state_write_position(struct state *state, struct error *err);

@@ -177,7 +177,7 @@ static rc entry_join(struct entry *entry, struct capture *capture, struct error 
      * database on a second machine is equal as well. In a timeline of our own nothing is mixed, and
      * the other one finds out.
      */
-    if (!difference.same_file || entry->by_replica) {
+    if (!difference.same_file || difference.must_depart || entry->by_replica) {
         TRY(entry_store_spool(entry, capture, err));
         TRY(entry_claim(entry, &parent, parent.page_size, true, &timeline, err));
     }
@@ -224,7 +224,13 @@ static rc entry_open_replaced(struct entry *entry, struct capture *capture, stru
 {
     struct replica_position position = replica_position_of(capture_position(capture));
 
-    log_event(LOG_WARN, "the database file was replaced", "db", entry->config->path, NULL);
+    const char *why = capture_departure(capture);
+
+    if (why != NULL)
+        log_event(
+            LOG_WARN, "a new timeline is needed", "db", entry->config->path, "why", why, NULL);
+    else
+        log_event(LOG_WARN, "the database file was replaced", "db", entry->config->path, NULL);
     if (position.page_size != capture_file_page_size(capture)) {
         TRY(entry_store_spool(entry, capture, err));
         return entry_begin_timeline(entry, capture, &position, err);

@@ -74,6 +74,9 @@ static void the_spool_that_continues_is_applied(void **state)
     assert_int_equal(now->digest, adoption.newest.digest);
     assert_int_equal(now->page_count, adoption.newest.page_count);
     check_spool_count(&adoption, 2);
+    assert_null(capture_departure(adoption.world.capture));
+    world_close(&adoption.world);
+    world_open(&adoption.world, CAPTURE_STATE_POSITION);
     world_free(&adoption.world);
 }
 
@@ -96,6 +99,26 @@ static void pages_must_be_of_the_database(void **state)
     CHECK_RC(capture_adopt_commit(capture, &err), RC_MISMATCH);
     CHECK_SAYS(err, "do not add up");
     world_free(&adoption.world);
+}
+
+/*
+ * The replica did not lead to where this state stood: whoever opens it next must know, also when
+ * this process dies before it has claimed a timeline.
+ */
+static void check_departs(struct world *world)
+{
+    struct capture_start_report report;
+    struct error err = { 0 };
+
+    assert_non_null(capture_departure(world->capture));
+    world_close(world);
+    world_open(world, CAPTURE_STATE_REPLACED);
+    assert_non_null(capture_departure(world->capture));
+    CHECK_OK(capture_start(world->capture, 9, &report, &err));
+    assert_null(capture_departure(world->capture));
+    world_close(world);
+    world_open(world, CAPTURE_STATE_POSITION);
+    assert_int_equal(capture_position(world->capture)->timeline, 9);
 }
 
 /* Of another timeline, another database, or behind another state: given up as a whole. */
@@ -121,6 +144,7 @@ static void a_spool_of_another_history_is_removed(void **state)
         assert_int_equal(capture_position(adoption.world.capture)->txid, other.txid);
         assert_int_equal(capture_position(adoption.world.capture)->digest, other.digest);
         check_spool_count(&adoption, 0);
+        check_departs(&adoption.world);
         world_free(&adoption.world);
     }
 }

@@ -24,6 +24,8 @@ static const struct position_file sample = {
     .place = { { 1, 0xffffffff }, 7, 8, { 0x80000000, 9 } },
     .origin_txid = 42,
     .file = { 2049, 131072, 1700000000000000001 },
+    .machine = UINT64_C(0x0badcafe0badcafe),
+    .must_depart = true,
 };
 
 static void check_equal(const struct position_file *left, const struct position_file *right)
@@ -40,6 +42,8 @@ static void check_equal(const struct position_file *left, const struct position_
     assert_int_equal(left->file.device, right->file.device);
     assert_int_equal(left->file.inode, right->file.inode);
     assert_int_equal(left->file.birth_ns, right->file.birth_ns);
+    assert_int_equal(left->machine, right->machine);
+    assert_int_equal(left->must_depart, right->must_depart);
 }
 
 static void a_position_comes_back_as_it_was_written(void **unused)

@@ -451,6 +451,54 @@ static void one_process_at_a_time(void **unused)
     world_free(&world);
 }
 
+/* The machine was copied with all that is on it: one of the two goes on in the timeline. */
+static void another_machine_departs(void **unused)
+{
+    (void)unused;
+    static const char ids[][33] = { "0123456789abcdef0123456789abcdef",
+        "0123456789abcdef0123456789abcdee" };
+    struct world world = world_new(4096);
+    struct capture_difference difference;
+    struct capture_start_report report;
+    struct error err = { 0 };
+    auto_free char *path = scratch_path(&world.scratch, "machine-id");
+
+    /* One that has no identity, then gets one, keeps what it had. */
+    world.options.machine_id_path = path;
+    world_mix_schema(world.app);
+    world_begin(&world);
+    world_sql(&world, "INSERT INTO t(k, v) VALUES('x', randomblob(9000))");
+    world_step(&world);
+    world_close(&world);
+    for (unsigned i = 0; i < 2; i++) {
+        scratch_write(&world.scratch, "machine-id", bytes_of(ids[0], 32));
+        world_start(&world, CAPTURE_CONTINUED);
+        assert_null(capture_departure(world.capture));
+        world_close(&world);
+        scratch_write(&world.scratch, "machine-id", bytes_of("uninitialized\n", 14));
+        world_start(&world, CAPTURE_CONTINUED);
+        world_close(&world);
+    }
+
+    scratch_write(&world.scratch, "machine-id", bytes_of(ids[1], 32));
+    for (unsigned i = 0; i < 2; i++) {
+        world_open(&world, CAPTURE_STATE_REPLACED);
+        assert_non_null(capture_departure(world.capture));
+        CHECK_OK(capture_compare(world.capture, &difference, &err));
+        assert_true(difference.must_depart);
+        assert_true(difference.same_file);
+        assert_int_equal(difference.equal_count, difference.page_count);
+        if (i == 0)
+            world_close(&world);
+    }
+    CHECK_OK(capture_start(world.capture, 2, &report, &err));
+    assert_int_equal(report.continuity, CAPTURE_UNCHANGED);
+    world_close(&world);
+    world_start(&world, CAPTURE_CONTINUED);
+    assert_int_equal(capture_position(world.capture)->timeline, 2);
+    world_free(&world);
+}
+
 static void only_what_was_there_can_be_missing(void **unused)
 {
     (void)unused;
@@ -563,6 +611,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_damaged_map_is_noticed_and_rebuilt_without_losing_the_spool),
         cmocka_unit_test(a_lost_state_is_adopted_from_the_replica),
         cmocka_unit_test(one_process_at_a_time),
+        cmocka_unit_test(another_machine_departs),
         cmocka_unit_test(only_what_was_there_can_be_missing),
         cmocka_unit_test(a_gap_in_the_spool_leaves_no_position),
         cmocka_unit_test(a_recovery_that_lost_commits_is_resynchronised),
