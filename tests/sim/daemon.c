@@ -127,6 +127,10 @@ rc __real_capture_begin(struct capture *capture, const struct capture_position *
     const struct database_id *id, uint32_t timeline, struct error *err);
 rc __wrap_capture_begin(struct capture *capture, const struct capture_position *parent,
     const struct database_id *id, uint32_t timeline, struct error *err);
+rc __real_capture_merge(struct capture *capture, uint64_t stored_txid, int64_t monotonic_ms,
+    struct capture_merge_report *ret, struct error *err);
+rc __wrap_capture_merge(struct capture *capture, uint64_t stored_txid, int64_t monotonic_ms,
+    struct capture_merge_report *ret, struct error *err);
 void __real_capture_close(struct capture *capture);
 void __wrap_capture_close(struct capture *capture);
 
@@ -191,6 +195,15 @@ void __wrap_capture_close(struct capture *capture)
     if (capture != NULL && sim->pinned)
         life_pinned(false);
     __real_capture_close(capture);
+}
+
+rc __wrap_capture_merge(struct capture *capture, uint64_t stored_txid, int64_t monotonic_ms,
+    struct capture_merge_report *ret, struct error *err)
+{
+    rc result = __real_capture_merge(capture, stored_txid, monotonic_ms, ret, err);
+
+    sim->counts.merges += result == RC_OK && ret->done;
+    return result;
 }
 
 static void life_claim(void)
@@ -296,6 +309,8 @@ static void life_configure(struct config *config, const char *path, const char *
     db->sync_interval_ms = settings->sync_interval_ms;
     db->min_checkpoint_page_count = settings->checkpoint_pages;
     db->truncate_size = settings->truncate_size;
+    if (settings->spool_size != 0)
+        db->spool_size = settings->spool_size;
     db->snapshot.interval_ms = settings->snapshot_interval_ms;
 }
 
@@ -313,6 +328,7 @@ static void life_begin(struct config *config)
     result = pool_start(&context->snapshot_pool, "snapshot", 1, &err);
     assert(result == RC_OK);
     context->cancel = cancel_new();
+    context->new_timeline = sim->new_timeline;
     context->watch = watch_new();
     result = entry_new(&life.entry, context, &config->dbs[0], &err);
     assert(result == RC_OK);

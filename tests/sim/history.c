@@ -72,6 +72,7 @@ struct reading {
     uint64_t txid;        /* the same */
     bool is_first;
     bool is_resync; /* of the transaction at hand */
+    bool is_merged; /* only its last state is told */
     int64_t time_ms;
 };
 
@@ -103,6 +104,9 @@ static bool history_may_skip(
     const struct reading *reading, const struct oracle_state *skipped, uint64_t txid)
 {
     uint64_t captured = oracle_captured_epoch(reading->timeline->info.timeline, txid);
+
+    if (reading->is_merged)
+        return true;
 
     return reading->is_resync && (!skipped->is_pinned || captured > skipped->epoch);
 }
@@ -174,6 +178,8 @@ static rc history_transaction(
 {
     struct reading *reading = payload;
 
+    if (transaction->txid <= reading->txid)
+        return RC_OK; /* a merged segment, or another one of the log, told it */
     if (transaction->txid != reading->txid + 1)
         sim_broken("txid %llu follows %llu", (unsigned long long)transaction->txid,
             (unsigned long long)reading->txid);
@@ -188,6 +194,15 @@ static rc history_transaction(
     if (sim->broken[0] != '\0')
         FAIL(err, RC_MISMATCH, "found something");
     return RC_OK;
+}
+
+/* A segment that tells of its last transaction alone. */
+static void history_merged(struct reading *reading, const struct segment_summary *summary)
+{
+    reading->is_merged = true;
+    history_counts.merged++;
+    history_add(reading, summary->max_txid, summary->digest);
+    reading->is_merged = false;
 }
 
 static rc history_read_bytes(
@@ -215,9 +230,45 @@ static rc history_segment(
         reading->txid = identity->min_txid - 1;
         history_add(reading, reading->txid, identity->parent_digest);
     }
-    rc result = log_reader_each_transaction(reader, history_transaction, reading, err);
+    rc result = RC_OK;
+    if (segment->level == LEVEL_LOG)
+        result = log_reader_each_transaction(reader, history_transaction, reading, err);
+    else
+        history_merged(reading, segment_reader_summary(reader));
     segment_reader_free(reader);
     return result;
+}
+
+/*
+ * What goes on from TXID: log where there is some, else the merged segment that reaches farthest.
+ * NULL: nothing does.
+ */
+static const struct history_segment *history_next(
+    const struct history_timeline *timeline, uint64_t txid)
+{
+    const struct history_segment *found = NULL;
+
+    for (size_t i = 0; i < timeline->segment_count; i++) {
+        const struct history_segment *segment = &timeline->segments[i];
+        if (segment->name.min_txid > txid + 1 || segment->name.max_txid <= txid)
+            continue;
+        if (segment->level == LEVEL_LOG)
+            return segment;
+        if (found == NULL || segment->name.max_txid > found->name.max_txid)
+            found = segment;
+    }
+    return found;
+}
+
+/* Where a timeline that began with a snapshot goes on from it. */
+static const struct history_segment *history_oldest(const struct history_timeline *timeline)
+{
+    const struct history_segment *found = NULL;
+
+    for (size_t i = 0; i < timeline->segment_count; i++)
+        if (found == NULL || timeline->segments[i].name.min_txid < found->name.min_txid)
+            found = &timeline->segments[i];
+    return found;
 }
 
 static void history_timeline(struct reading *reading)
@@ -235,10 +286,12 @@ static void history_timeline(struct reading *reading)
     if (parent != NULL && parent->digest != timeline->info.parent_digest)
         sim_broken("timeline %u departs from another txid %llu", timeline->info.timeline,
             (unsigned long long)timeline->info.parent_txid);
-    for (size_t i = 0; i < timeline->segment_count && sim->broken[0] == '\0'; i++) {
-        if (timeline->segments[i].level != LEVEL_LOG)
-            continue;
-        rc result = history_segment(reading, &timeline->segments[i], &err);
+    const struct history_segment *segment = history_next(timeline, reading->txid);
+    if (segment == NULL && reading->is_first)
+        segment = history_oldest(timeline);
+    for (; segment != NULL && sim->broken[0] == '\0';
+         segment = history_next(timeline, reading->txid)) {
+        rc result = history_segment(reading, segment, &err);
         if (result != RC_OK)
             sim_broken("segment of timeline %u: %s", timeline->info.timeline, err.text);
     }
@@ -257,6 +310,40 @@ static void history_check_final(const struct history *history)
         return;
     sim_broken("the last state (digest %016llx) is not in timeline %u of the history",
         (unsigned long long)last->digest, newest);
+}
+
+static bool history_has_captured(const struct history *history, const struct sim_claim *claim)
+{
+    for (size_t i = 0; i < point_count; i++)
+        if (points[i].txid == claim->txid && points[i].digest == claim->digest)
+            return true;
+    for (size_t i = 0; i < history->timeline_count; i++) {
+        const struct history_timeline *timeline = &history->timelines[i];
+        /* It is the one that a snapshot holds and nothing followed, or none holds and will. */
+        if (timeline->info.timeline == claim->timeline &&
+            (timeline->segment_count == 0 ||
+                (timeline->info.own_snapshot && timeline->snapshot_count == 0)))
+            return true;
+        for (size_t k = 0; k < timeline->segment_count; k++) {
+            const struct history_segment *segment = &timeline->segments[k];
+            if (segment->level != LEVEL_LOG && segment->name.min_txid <= claim->txid &&
+                claim->txid < segment->name.max_txid)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* Whatever was safe on the disk came to the store, whoever died and whatever was cut. */
+static void history_check_captured(const struct history *history)
+{
+    const struct sim_claim *claim;
+
+    for (size_t i = 0; (claim = oracle_captured(i)) != NULL; i++)
+        if (claim->txid != 0 && !history_has_captured(history, claim))
+            sim_broken("timeline %u txid %llu (digest %016llx) was captured and is not stored",
+                claim->timeline, (unsigned long long)claim->txid,
+                (unsigned long long)claim->digest);
 }
 
 void history_check(const char *remote, bool is_final)
@@ -285,6 +372,9 @@ void history_check(const char *remote, bool is_final)
     }
     if (is_final && sim->broken[0] == '\0')
         history_check_final(&history);
+    /* By a stale listing the product judges a replica that lost what was stored. */
+    if (is_final && sim->broken[0] == '\0' && sim->counts.store_stale == 0)
+        history_check_captured(&history);
 }
 
 /* ---- restores, each in a process of its own: an assertion there must not end the simulation */

@@ -46,7 +46,7 @@ static struct {
     char remote[PATH_MAX];
     struct child children[ACTOR_COUNT];
     uint64_t restart_in; /* steps until the daemon comes back */
-    uint64_t turns;
+    uint64_t outage_left;
     bool unordered; /* a power cut may keep any of the unsynced changes of names */
 } world;
 
@@ -119,7 +119,6 @@ static void child_run(enum sim_actor actor)
     struct child *child = &world.children[actor];
     char turn = 0;
 
-    world.turns++;
     sim_trace((uint64_t)actor);
     ssize_t size = write(child->fd, &turn, 1);
     if (size == 1)
@@ -199,14 +198,18 @@ static void world_choose(void)
         .yield_chance = PICK(20, 100, 500, 2000),
         .writeback_chance = PICK(0, 1000, 7000),
         .refuse_chance = PICK(0, 0, 0, 3, 20),
+        .sqlite_chance = PICK(0, 0, 0, 2, 10),
         .store_chance = PICK(0, 0, 100, 1000),
+        .stale_chance = PICK(0, 0, 1000, 5000),
+        .outage_chance = PICK(0, 0, 200, 800),
         .disaster_spread = PICK(0, 300, 1000, 3000),
         .power_percent = PICK(0, 30, 60),
         .unordered_names = world.unordered && sim_below(3) == 0,
         .checkpoint_pages = PICK(5, 20, 50, 200, 1000),
         .truncate_size = PICK(20000, 100000, 64 << 20),
+        .spool_size = PICK(0, 0, 2000, 10000, 60000),
         .sync_interval_ms = PICK(0, 0, 10, 1000),
-        .snapshot_interval_ms = PICK(0, 20000, 3600000),
+        .snapshot_interval_ms = PICK(0, 300, 20000, 3600000),
         .clock_jump_chance = PICK(0, 0, 100),
         .step_count = 30 + (uint32_t)sim_below(90),
     };
@@ -237,6 +240,23 @@ static void world_clock(void)
     sim->wall_offset_ns += ((int64_t)sim_below(48 * 3600) - 24 * 3600) * 1000000000;
     sim->counts.clock_jumps++;
     sim_say("the wall clock jumps");
+}
+
+static void world_outage(void)
+{
+    if (sim->outage != OUTAGE_NONE) {
+        if (--world.outage_left == 0) {
+            sim->outage = OUTAGE_NONE;
+            sim_say("the store is back");
+        }
+        return;
+    }
+    if (!sim_chance(sim->settings.outage_chance))
+        return;
+    sim->outage = (enum sim_outage)(1 + sim_below(OUTAGE_COUNT - 1));
+    world.outage_left = 1 + sim_below(40);
+    sim->counts.outages++;
+    sim_say("an outage begins: %d", (int)sim->outage);
 }
 
 /* Who has something to do. */
@@ -298,6 +318,7 @@ static void world_step(void)
     enum sim_actor app = world_app();
 
     world_clock();
+    world_outage();
     sim->monotonic_ns += (int64_t)sim_below(sim_below(10) == 0 ? 3000 : 60) * 1000000;
     if (world.children[ACTOR_DAEMON].pid == 0 && --world.restart_in == 0) {
         sim->due_ms = 0;
@@ -323,6 +344,22 @@ static void world_finish_app(enum sim_actor actor, enum sim_order order)
     while (sim->broken[0] == '\0' && !world.children[actor].is_idle);
 }
 
+/*
+ * A listing that lacked the newest objects may show a database that looks unrelated. The daemon
+ * asks.
+ */
+static void world_answer(void)
+{
+    if (sim->settlement != SETTLEMENT_LOST || sim->counts.store_stale == 0 || sim->new_timeline)
+        return;
+    sim_say("the operator asks for a new timeline");
+    sim->new_timeline = true;
+    child_kill(ACTOR_DAEMON);
+    child_start(ACTOR_DAEMON);
+    sim->due_ms = 0;
+    sim->settlement = 0;
+}
+
 static void world_drain(void)
 {
     if (world.children[ACTOR_DAEMON].pid == 0)
@@ -340,6 +377,7 @@ static void world_drain(void)
         if (world.children[ACTOR_DAEMON].pid == 0)
             child_start(ACTOR_DAEMON);
         sim->monotonic_ns += 5000000;
+        world_answer();
     }
     if (sim->settlement == SETTLEMENT_LOST)
         sim_broken("the daemon gave up: %s", sim->last_words);
@@ -455,10 +493,12 @@ static bool run_seed(const struct options *options, uint64_t seed, uint64_t *ret
     *ret_trace = sim->trace;
     if (sim->broken[0] == '\0')
         return true;
-    printf("seed %llu: %s (refused calls %u, lost requests %u, disasters each %u points,"
-           " power cuts %u %%, %s)\n",
+    printf("seed %llu: %s (refused calls %u and %u, lost requests %u, stale %u, outages %u,"
+           " spool %u, disasters each %u points, power cuts %u %%, %s)\n",
         (unsigned long long)seed, sim->broken, sim->settings.refuse_chance,
-        sim->settings.store_chance, sim->settings.disaster_spread, sim->settings.power_percent,
+        sim->settings.sqlite_chance, sim->settings.store_chance, sim->settings.stale_chance,
+        sim->settings.outage_chance, sim->settings.spool_size, sim->settings.disaster_spread,
+        sim->settings.power_percent,
         sim->settings.full_sync ? "synced commits" : "unsynced commits");
     fflush(stdout);
     return false;
@@ -481,13 +521,18 @@ static void print_counts(uint64_t seeds, uint64_t failed)
     for (int i = 0; i < CALL_COUNT; i++)
         printf(", \"%s\": %llu", calls[i], (unsigned long long)total.points[i]);
     for (int i = 0; i < CALL_LOCK; i++)
-        printf(", \"%s_refused\": %llu", calls[i], (unsigned long long)total.refused[i]);
+        printf(", \"%s_refused\": %llu, \"sqlite_%s_refused\": %llu", calls[i],
+            (unsigned long long)total.refused[i], calls[i],
+            (unsigned long long)total.sqlite_refused[i]);
     printf(", \"switches\": %llu, \"lost_sectors\": %llu, \"lost_names\": %llu,"
            " \"writebacks\": %llu, \"store_lost_before\": %llu, \"store_lost_after\": %llu,"
+           " \"store_stale\": %llu, \"store_away\": %llu, \"outages\": %llu, \"merges\": %llu,"
            " \"nested\": %llu, \"clock_jumps\": %llu",
         (unsigned long long)total.switches, (unsigned long long)total.lost_sectors,
         (unsigned long long)total.lost_names, (unsigned long long)total.writebacks,
         (unsigned long long)total.store_lost_before, (unsigned long long)total.store_lost_after,
+        (unsigned long long)total.store_stale, (unsigned long long)total.store_away,
+        (unsigned long long)total.outages, (unsigned long long)total.merges,
         (unsigned long long)total.nested, (unsigned long long)total.clock_jumps);
     printf(", \"starts\": %llu, \"begins\": %llu, \"start_resyncs\": %llu, \"unchanged\": %llu,"
            " \"claims\": %llu, \"warnings\": %llu, \"transactions\": %llu, \"resyncs\": %llu,"

@@ -102,4 +102,40 @@ MUTATIONS = {
         [("int64_t time_ms = capture->wall_ms > position->time_ms ? capture->wall_ms : position->time_ms;",
           "int64_t time_ms = capture->wall_ms;")],
     ),
+    "folders-unsynced": (
+        "the folders of the spool are not synced when they are made",
+        "src/segment/dir.c",
+        [("TRY(fs_sync_parent(folder, err)); TRY(fs_sync_parent(parent, err));", "(void)parent;")],
+    ),
+    "log-overtaken": (
+        "a snapshot that was faster is taken for the end of the stored log",
+        "src/daemon/entry_attach.c",
+        [("if (end.txid == 0) return attach_judge_beginning(entry, local, sight, err);",
+          "if (sight->info.position.timeline == local->captured->timeline && sight->info.position.txid > end.txid)"
+          " end = sight->info.position;"
+          " if (end.txid == 0) return attach_judge_beginning(entry, local, sight, err);")],
+    ),
+    "merged-unnamed": (
+        "what waits is removed and the merged segment that stands for it never appears",
+        "src/capture/spool_merge.c",
+        [("TRY(segment_dir_commit(&merge->pending, merge->folder, &name, err));", "(void)name;")],
+    ),
+    "merged-late": (
+        "a merged segment holds pages as they were written later",
+        "src/capture/spool_merge.c",
+        [("if (kept_pages_has(&merge->kept, pgno))", "if (false)")],
+    ),
+    "frame-unread": (
+        "a frame that could not be read is taken for what the memory held",
+        "src/sqlite/database.c",
+        [("return fs_read_exact(database->log_fd, out, database->page_size, offset, err);",
+          "if (fs_read_exact(database->log_fd, out, database->page_size, offset, err) != RC_OK)"
+          " (void)0; return RC_OK;")],
+    ),
+    "stale-believed": (
+        "a timeline departs from a transaction that the replica does not show",
+        "src/daemon/entry_attach.c",
+        [("if (sight.info.position.txid != captured->txid || sight.info.position.digest != captured->digest)",
+          "if (false)")],
+    ),
 }

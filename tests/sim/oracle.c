@@ -26,6 +26,7 @@ enum {
 struct oracle_capture {
     uint32_t timeline;
     uint64_t txid;
+    uint64_t digest;
     uint64_t epoch;
 };
 
@@ -167,6 +168,7 @@ static void oracle_look_captured(void)
     oracle.captures[oracle.capture_count++] = (struct oracle_capture){
         .timeline = sim->captured.timeline,
         .txid = sim->captured.txid,
+        .digest = sim->captured.digest,
         .epoch = sim->epoch,
     };
 }
@@ -177,6 +179,20 @@ uint64_t oracle_captured_epoch(uint32_t timeline, uint64_t txid)
         if (oracle.captures[i].timeline == timeline && oracle.captures[i].txid >= txid)
             return oracle.captures[i].epoch;
     return sim->epoch;
+}
+
+const struct sim_claim *oracle_captured(size_t index)
+{
+    static struct sim_claim claim;
+
+    if (index >= oracle.capture_count)
+        return NULL;
+    claim = (struct sim_claim){
+        .timeline = oracle.captures[index].timeline,
+        .txid = oracle.captures[index].txid,
+        .digest = oracle.captures[index].digest,
+    };
+    return &claim;
 }
 
 void oracle_look(void)

@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct sim_claim;
+
 struct oracle_state {
     uint64_t digest; /* as the product computes it */
     uint64_t image;  /* a hash of all bytes */
@@ -36,6 +38,9 @@ void oracle_note_death(bool power);
 /* The epoch at which a transaction was first known to be captured. */
 uint64_t oracle_captured_epoch(uint32_t timeline, uint64_t txid);
 
+/* What was called captured, one after the other; NULL behind the last. */
+const struct sim_claim *oracle_captured(size_t index);
+
 size_t oracle_count(void);
 const struct oracle_state *oracle_at(size_t index);
 
@@ -48,6 +53,7 @@ struct history_counts {
     uint64_t transactions;
     uint64_t resyncs;
     uint64_t timelines;
+    uint64_t merged;
     uint64_t restores;
 };
 extern struct history_counts history_counts;

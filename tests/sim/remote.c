@@ -5,6 +5,7 @@
  */
 #include "remote.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,6 +25,8 @@ rc __real_replica_each_page_digest(struct replica *replica, const struct replica
 rc __wrap_replica_each_page_digest(struct replica *replica, const struct replica_position *position,
     const char *scratch_folder, replica_page_fn *each, void *payload, struct error *err);
 
+enum { STALE_MS_MAX = 20000 };
+
 struct remote {
     struct store base;
     struct store *folder;
@@ -32,6 +35,7 @@ struct remote {
 struct remote_upload {
     struct store_upload base;
     struct store_upload *inner;
+    char key[SIM_KEY_SIZE];
 };
 
 void (*remote_meanwhile)(void);
@@ -60,6 +64,24 @@ static rc remote_lost(const char *when, struct error *err)
     FAIL(err, RC_NET, "the simulated network failed");
 }
 
+static bool remote_is_away(const char *key)
+{
+    if (!sim_self.live || sim->calm)
+        return false;
+    switch (sim->outage) {
+    case OUTAGE_ALL:
+        return true;
+    case OUTAGE_LOG:
+        return strstr(key, "/0/") != NULL || strstr(key, "/1/") != NULL;
+    case OUTAGE_SNAPSHOTS:
+        return strstr(key, "/snapshot/") != NULL;
+    case OUTAGE_NONE:
+    case OUTAGE_COUNT:
+        break;
+    }
+    return false;
+}
+
 static bool remote_fails(void)
 {
     return sim_self.live && !sim->calm && sim_chance(sim->settings.store_chance);
@@ -69,10 +91,24 @@ static bool remote_fails(void)
 static rc remote_send(const char *what, const char *key, struct error *err)
 {
     remote_wait(what, key);
+    if (remote_is_away(key)) {
+        sim->counts.store_away++;
+        return remote_lost("before", err);
+    }
     if (!remote_fails())
         return RC_OK;
     sim->counts.store_lost_before++;
     return remote_lost("before", err);
+}
+
+/* What was stored is not in each listing at once. */
+static void remote_note_stored(const char *key)
+{
+    if (!sim_self.live)
+        return;
+    struct sim_object *object = &sim->recent[sim->recent_count++ % SIM_RECENT_COUNT];
+    snprintf(object->key, sizeof object->key, "%s", key);
+    object->stored_ns = sim->monotonic_ns;
 }
 
 static rc remote_answer(rc result, struct error *err)
@@ -87,7 +123,10 @@ static rc remote_put(struct store *base, const char *key, struct bytes body,
     enum store_put_mode mode, struct error *err)
 {
     TRY(remote_send("put", key, err));
-    return remote_answer(store_put(remote_folder(base), key, body, mode, err), err);
+    rc result = store_put(remote_folder(base), key, body, mode, err);
+    if (result == RC_OK)
+        remote_note_stored(key);
+    return remote_answer(result, err);
 }
 
 static rc remote_upload_begin(struct store_upload **ret, struct store *base, const char *key,
@@ -99,6 +138,7 @@ static rc remote_upload_begin(struct store_upload **ret, struct store *base, con
     TRY(store_upload_begin(&inner, remote_folder(base), key, size_hint, err));
     struct remote_upload *upload = mem_new(sizeof *upload);
     upload->inner = inner;
+    snprintf(upload->key, sizeof upload->key, "%s", key);
     *ret = &upload->base;
     return RC_OK;
 }
@@ -107,7 +147,7 @@ static rc remote_upload_write(struct store_upload *base, struct bytes bytes, str
 {
     struct remote_upload *upload = container_of(base, struct remote_upload, base);
 
-    TRY(remote_send("part", "", err));
+    TRY(remote_send("part", upload->key, err));
     return store_upload_write(upload->inner, bytes, err);
 }
 
@@ -115,8 +155,11 @@ static rc remote_upload_commit(struct store_upload *base, struct error *err)
 {
     struct remote_upload *upload = container_of(base, struct remote_upload, base);
 
-    TRY(remote_send("complete", "", err));
-    TRY(remote_answer(store_upload_commit(TAKE(upload->inner), err), err));
+    TRY(remote_send("complete", upload->key, err));
+    rc result = store_upload_commit(TAKE(upload->inner), err);
+    if (result == RC_OK)
+        remote_note_stored(upload->key);
+    TRY(remote_answer(result, err));
     free(upload);
     return RC_OK;
 }
@@ -143,11 +186,41 @@ static rc remote_get_tail(struct store *base, const char *key, uint64_t size, st
     return store_get_tail(remote_folder(base), key, size, out, ret_object_size, err);
 }
 
+struct remote_listing {
+    store_each_fn *each;
+    void *payload;
+    int64_t until_ns; /* what was stored later is not there yet */
+};
+
+static bool remote_is_recent(const char *key, int64_t until_ns)
+{
+    for (size_t i = 0; i < SIM_RECENT_COUNT; i++) {
+        const struct sim_object *object = &sim->recent[i];
+        if (object->stored_ns > until_ns && text_equal(object->key, key))
+            return true;
+    }
+    return false;
+}
+
+static rc remote_each(void *payload, const struct store_object *object, struct error *err)
+{
+    struct remote_listing *listing = payload;
+
+    if (remote_is_recent(object->key, listing->until_ns)) {
+        sim->counts.store_stale++;
+        return RC_OK;
+    }
+    return listing->each(listing->payload, object, err);
+}
+
 static rc remote_list(struct store *base, const char *prefix, const char *after,
     store_each_fn *each, void *payload, struct error *err)
 {
     TRY(remote_send("list", prefix, err));
-    return store_list(remote_folder(base), prefix, after, each, payload, err);
+    struct remote_listing listing = { .each = each, .payload = payload, .until_ns = INT64_MAX };
+    if (sim_self.live && !sim->calm && sim_chance(sim->settings.stale_chance))
+        listing.until_ns = sim->monotonic_ns - (int64_t)sim_below(STALE_MS_MAX) * 1000000;
+    return store_list(remote_folder(base), prefix, after, remote_each, &listing, err);
 }
 
 static rc remote_remove(

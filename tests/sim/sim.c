@@ -104,18 +104,28 @@ static void sim_disasters(void)
     lockstep_yield(REPORT_YIELDED);
 }
 
+bool sim_is_ours(const char *path)
+{
+    return strstr(path, "-seawal/") != NULL;
+}
+
 /* The daemon alone meets failing calls: how SQLite answers them to an application is not ours. */
 static int sim_refuse(enum sim_call call, const char *path)
 {
     static const int reasons[] = { EIO, ENOSPC, EINTR };
 
-    if (sim->calm || sim_self.actor != ACTOR_DAEMON || call >= CALL_LOCK || path == NULL ||
-        strstr(path, "-seawal/") == NULL || !sim_chance(sim->settings.refuse_chance))
+    if (sim->calm || sim_self.actor != ACTOR_DAEMON || call >= CALL_LOCK || path == NULL)
+        return 0;
+    bool is_ours = sim_is_ours(path);
+    if (!sim_chance(is_ours ? sim->settings.refuse_chance : sim->settings.sqlite_chance))
         return 0;
     int reason = reasons[sim_below(3)];
     if (reason == ENOSPC && (call == CALL_READ || call == CALL_SYNC))
         reason = EIO;
-    sim->counts.refused[call]++;
+    if (is_ours)
+        sim->counts.refused[call]++;
+    else
+        sim->counts.sqlite_refused[call]++;
     sim_say("refused: %s", strerror(reason));
     return reason;
 }

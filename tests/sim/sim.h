@@ -55,6 +55,9 @@ enum sim_report {
 /* What an application is asked for next. */
 enum sim_order { ORDER_ANY, ORDER_CLOSE, ORDER_WRITE };
 
+/* What of the store cannot be reached. */
+enum sim_outage { OUTAGE_NONE, OUTAGE_ALL, OUTAGE_LOG, OUTAGE_SNAPSHOTS, OUTAGE_COUNT };
+
 /* Chances are of 10,000. */
 struct sim_settings {
     uint32_t page_size;
@@ -66,13 +69,17 @@ struct sim_settings {
     bool full_sync; /* the applications' synchronous=FULL, else NORMAL */
     uint32_t yield_chance;
     uint32_t writeback_chance;
-    uint32_t refuse_chance;   /* of the daemon's system calls */
+    uint32_t refuse_chance;   /* of the daemon's system calls on files of its own */
+    uint32_t sqlite_chance;   /* of those on SQLite's, its own and those that SQLite makes for it */
     uint32_t store_chance;    /* that a request goes wrong in one way or another */
+    uint32_t stale_chance;    /* that a listing lacks the newest objects */
+    uint32_t outage_chance;   /* that an outage begins with a step */
     uint32_t disaster_spread; /* points between two disasters, about; 0: none */
     uint32_t power_percent;   /* of the disasters */
     bool unordered_names;     /* a power cut keeps any of the unsynced changes of names */
     uint32_t checkpoint_pages;
     uint32_t truncate_size;
+    uint32_t spool_size; /* 0: the product's default */
     uint32_t sync_interval_ms;
     uint32_t snapshot_interval_ms;
     uint32_t clock_jump_chance;
@@ -89,6 +96,7 @@ struct sim_claim {
 struct sim_counts {
     uint64_t points[CALL_COUNT];
     uint64_t refused[CALL_COUNT];
+    uint64_t sqlite_refused[CALL_COUNT];
     uint64_t disasters[DISASTER_COUNT];
     uint64_t switches;
     uint64_t commits;
@@ -99,8 +107,10 @@ struct sim_counts {
     uint64_t reopens;
     uint64_t store_lost_before; /* a request that failed without effect */
     uint64_t store_lost_after;  /* a put that took effect and was answered with a failure */
-    uint64_t store_stale;       /* a listing without the newest objects */
-    uint64_t nested;            /* a work that ran while another waited for the store */
+    uint64_t store_stale;       /* objects that a listing did not have yet */
+    uint64_t store_away;        /* requests into an outage */
+    uint64_t outages;
+    uint64_t nested; /* a work that ran while another waited for the store */
     uint64_t clock_jumps;
     uint64_t writebacks;
     uint64_t starts;
@@ -109,12 +119,18 @@ struct sim_counts {
     uint64_t begins;
     uint64_t claims;
     uint64_t warnings;
-    uint64_t snapshots;
+    uint64_t merges;       /* of the spool */
     uint64_t lost_sectors; /* what power cuts took away */
     uint64_t lost_names;
 };
 
-enum { SIM_TEXT_SIZE = 1024 };
+enum { SIM_TEXT_SIZE = 1024, SIM_KEY_SIZE = 96, SIM_RECENT_COUNT = 64 };
+
+/* An object that was stored a little while ago. */
+struct sim_object {
+    char key[SIM_KEY_SIZE];
+    int64_t stored_ns;
+};
 
 struct sim_shared {
     uint64_t seed;
@@ -131,8 +147,14 @@ struct sim_shared {
     enum sim_disaster disaster;
     enum sim_report report; /* of the child that gave the turn back */
 
+    /* The store. */
+    enum sim_outage outage;
+    struct sim_object recent[SIM_RECENT_COUNT]; /* a ring */
+    uint64_t recent_count;
+
     /* The daemon. */
     bool drain;
+    bool new_timeline; /* the operator said so */
     bool stop;
     int settlement;   /* enum entry_settlement */
     int64_t due_ms;   /* when it wants to run again; INT64_MAX: not by itself */
@@ -175,6 +197,9 @@ void sim_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Something is wrong with the product: the child says what, and the scheduler ends the life. */
 void sim_broken(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Whether PATH is one of the product's own files, not one of SQLite's. */
+bool sim_is_ours(const char *path);
 
 /* Before a call on PATH (for --verbose; may be NULL): 0, or the errno to refuse it with. */
 int sim_point(enum sim_call call, const char *path);
