@@ -243,7 +243,8 @@ must_use rc capture_maintain(struct capture *capture, int64_t monotonic_ms, int6
  */
 struct capture_merge_report {
     bool in_progress;
-    bool is_window;   /* it was begun by capture_window() */
+    int64_t due_ms; /* monotonic: to be called again then, though nothing is written; 0: no need */
+    bool is_window; /* it was begun by capture_window() */
     bool window_lost; /* such a one was given up */
     bool done;        /* the fields below are about it */
     uint64_t min_txid;

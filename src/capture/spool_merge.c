@@ -495,6 +495,14 @@ static rc merge_settle(
     return result == RC_OK ? RC_OK : error_wrap(err, result, "merge the spool");
 }
 
+/* More may have come to wait during a merge than the cap; one that was given up is tried again. */
+static int64_t merge_due_ms(const struct spool *spool, bool was_in_progress, int64_t now_ms)
+{
+    if (spool->merge_due_ms > now_ms)
+        return spool->merge_due_ms;
+    return was_in_progress ? now_ms : 0;
+}
+
 rc capture_merge(struct capture *capture, uint64_t stored_txid, int64_t monotonic_ms,
     struct capture_merge_report *ret, struct error *err)
 {
@@ -507,6 +515,7 @@ rc capture_merge(struct capture *capture, uint64_t stored_txid, int64_t monotoni
     if (capture->state != CAPTURE_FOLLOWING)
         FAIL(err, RC_MISMATCH, "capture has stopped; the database must be opened again");
     spool->stored_txid = stored_txid;
+    ret->due_ms = merge_due_ms(spool, false, monotonic_ms);
     if (spool->merge == NULL) {
         TRY(spool_merge_is_due(capture, monotonic_ms, &limit, &is_due, err));
         if (!is_due)
@@ -519,6 +528,7 @@ rc capture_merge(struct capture *capture, uint64_t stored_txid, int64_t monotoni
     ret->is_window = is_window;
     ret->window_lost = is_window && settled != RC_OK;
     ret->in_progress = spool->merge != NULL;
+    ret->due_ms = merge_due_ms(spool, true, monotonic_ms);
     return settled;
 }
 

@@ -154,6 +154,13 @@ static void entry_round_expect(struct entry *entry, const struct entry_round *ro
         entry->look_ms = 0;
 }
 
+static int64_t entry_merge_wait_ms(int64_t due_ms)
+{
+    int64_t wait_ms = due_ms - clock_monotonic_ms();
+
+    return wait_ms > ENTRY_MERGE_PAUSE_MS ? wait_ms : ENTRY_MERGE_PAUSE_MS;
+}
+
 /* When to look again although nobody woke us. */
 static int64_t entry_round_next_ms(
     const struct entry *entry, const struct entry_round *round, bool armed)
@@ -173,8 +180,8 @@ static int64_t entry_round_next_ms(
         next_ms = smaller_ms(next_ms, ENTRY_RESET_RETRY_MS);
     if (entry->look_ms > 0)
         next_ms = smaller_ms(next_ms, entry->look_ms);
-    if (round->merge.report.in_progress)
-        next_ms = smaller_ms(next_ms, ENTRY_MERGE_PAUSE_MS);
+    if (round->merge.report.due_ms > 0)
+        next_ms = smaller_ms(next_ms, entry_merge_wait_ms(round->merge.report.due_ms));
     if (round->window.next_ms > 0)
         next_ms = smaller_ms(next_ms, round->window.next_ms);
     if (!armed)

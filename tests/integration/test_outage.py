@@ -208,10 +208,10 @@ class LongOutage(Case):
         self.server.up()
         last = max(workload.read_record([self.path("record")]))
         self.wait_restorable(self.replica, last, 300)
-        merged = self.merges(daemon)
-        self.assertGreater(sum(int(line["lost_points"]) for line in merged), 100)
         self.write(path, 5)
         self.assertEqual(daemon.stop(seconds=120), DONE, daemon.log())
+        merged = self.merges(daemon)
+        self.assertGreater(sum(int(line["lost_points"]) for line in merged), 100)
         self.check_same(path, self.restore(self.replica))
 
         # Before the outage and after it every transaction can be chosen, in it those between two merges.

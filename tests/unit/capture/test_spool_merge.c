@@ -226,6 +226,26 @@ static void capture_goes_on_while_it_is_merged(void **unused)
     world_free(&world);
 }
 
+/* Nobody writes any more when it ends: whoever goes by due_ms alone merges what came meanwhile. */
+static void what_came_during_a_merge_is_merged_too(void **unused)
+{
+    (void)unused;
+    struct world world = world_with_cap(100000);
+    struct capture_merge_report report = merge_slice(&world);
+
+    assert_int_equal(report.due_ms, 0);
+    write_transactions(&world, 100);
+    assert_true(merge_slice(&world).in_progress);
+    write_transactions(&world, 200);
+    do {
+        report = merge_slice(&world);
+    } while (report.due_ms == world.monotonic_ms);
+    assert_int_equal(report.due_ms, 0);
+    struct spool_look seen = look(&world);
+    assert_true(seen.level0_size <= seen.merged_size / 2 || seen.level0_size <= 100000);
+    world_free(&world);
+}
+
 /* The process ends in the middle of it: nothing of it is left, and nothing is missing. */
 static void a_merge_that_was_left_is_gone(void **unused)
 {
@@ -277,6 +297,7 @@ static void what_is_stored_meanwhile_drops_out(void **unused)
         CHECK_OK(segment_dir_remove(spool, &list.entries[index].name, &err));
     report = merge_all(&world);
     assert_false(report.done);
+    assert_true(report.due_ms > world.monotonic_ms);
     assert_int_equal(look(&world).level0_count, 5);
     world_free(&world);
 }
@@ -445,6 +466,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(nothing_is_merged_twice_for_nothing),
         cmocka_unit_test(the_spool_is_bounded),
         cmocka_unit_test(capture_goes_on_while_it_is_merged),
+        cmocka_unit_test(what_came_during_a_merge_is_merged_too),
         cmocka_unit_test(a_merge_that_was_left_is_gone),
         cmocka_unit_test(what_is_stored_meanwhile_drops_out),
         cmocka_unit_test(a_busy_index_does_not_end_a_merge),
