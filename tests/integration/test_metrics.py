@@ -42,7 +42,9 @@ class Scrape:
         return self.samples[name, ",".join([f'db="{database}"', *labels])]
 
 
-class Metrics(Case):
+class Scraped(Case):
+    """A daemon that answers Prometheus."""
+
     def start_daemon(self, database, replica, address="127.0.0.1:0", **options):
         settings = {"addr": f'"{address}"', **options.pop("settings", {})}
         return self.daemon(database, replica, settings=settings, **options)
@@ -56,6 +58,8 @@ class Metrics(Case):
             self.assertEqual(answer.headers["Content-Type"], "text/plain; version=0.0.4; charset=utf-8")
             return Scrape(answer.read().decode("utf-8"))
 
+
+class Metrics(Scraped):
     def scrape_until(self, daemon, true, what):
         """The first scrape for which TRUE holds."""
         def look():

@@ -3,9 +3,10 @@ import re
 import time
 
 from harness import DONE, PATIENCE, Case, content_hash, expand, both_stores, remove_database, wait_for
+from test_metrics import Scraped
 
-SHORT_MS, LONG_MS = 2000, 10000
-RULES = {"retention": "[{every: transaction, keep: 24h}, {every: 2s, keep: 48h}, {every: 10s, keep: 96h}]"}
+SHORT_MS, LONG_MS = 2000, 6000
+RULES = {"retention": "[{every: transaction, keep: 24h}, {every: 2s, keep: 48h}, {every: 6s, keep: 96h}]"}
 NAME = re.compile(r"([0-9a-f]{8})/(\w+)/([0-9a-f]{16})-([0-9a-f]{16})-(\d{13})\.seg$")
 
 
@@ -76,3 +77,55 @@ class Windows(Case):
         self.remove_level(replica, "1")
         for txid in long:
             self.assertEqual(self.content(replica, txid), contents[txid], f"transaction {txid} from long windows")
+
+
+class Requests(Scraped):
+    """What windows cost: a PUT each, nothing is listed or fetched, and in the end nothing at all is asked."""
+
+    RULES = {"retention": "[{every: transaction, keep: 24h}, {every: 2s, keep: 48h}, {every: 4s, keep: 96h}]"}
+    FENCE_S = 10  # how often a writer looks for others, at most
+
+    def counts(self, daemon, path):
+        scrape = self.scrape(daemon)
+        found = {verb: scrape.get("seawal_store_requests_total", path, f'verb="{verb}"') for verb in ("put", "get", "list", "remove")}
+        for name in ("seawal_segments_stored_total", "seawal_merged_segments_total", "seawal_snapshots_stored_total",
+                "seawal_merge_windows_lost_total"):
+            found[name] = scrape.get(name, path)
+        return found
+
+    def test_steady_and_idle(self):
+        path, replica = self.database(transactions=10), self.folder()
+        daemon = self.start_daemon(path, replica, settings=self.RULES)
+        self.wait_restorable(replica, 10)
+        writer = self.start_writer(path, self.path("record"), mix="mixed", seconds=600, pause_us=10000, rows=300)
+        wait_for(lambda: self.counts(daemon, path)["seawal_merged_segments_total"] >= 2, what="two windows")
+        began, before = time.monotonic(), self.counts(daemon, path)
+        wait_for(lambda: self.counts(daemon, path)["seawal_merged_segments_total"]
+            >= before["seawal_merged_segments_total"] + 5, what="five more")
+        after, elapsed = self.counts(daemon, path), time.monotonic() - began
+        spent = {name: after[name] - before[name] for name in after}
+        lost = after["seawal_merge_windows_lost_total"]
+        # One that a slow machine did not merge in time is looked for in the store, level by level.
+        self.assertLessEqual(spent["list"], 3 * lost, spent)
+        self.assertEqual(spent["remove"], 0, spent)
+        if lost == 0:
+            self.assertLessEqual(spent["get"], elapsed / self.FENCE_S + 2, spent)
+        self.assertLessEqual(spent["seawal_merged_segments_total"], elapsed * (1 / 2 + 1 / 4) + 3 + lost, spent)
+        # A request that is under way is counted when it began, what it stored when it is done.
+        self.assertLessEqual(abs(spent["put"] - spent["seawal_segments_stored_total"]
+            - spent["seawal_merged_segments_total"]), 3, spent)
+        writer.terminate()
+        writer.wait(PATIENCE)
+
+        quiet = {"since": time.monotonic(), "counts": None}
+
+        def is_quiet():
+            now = self.counts(daemon, path)
+            if now != quiet["counts"]:
+                quiet.update(since=time.monotonic(), counts=now)
+            return time.monotonic() - quiet["since"] > self.FENCE_S + 5
+
+        wait_for(is_quiet, what="no request any more", pause=0.5)
+        log, merged = named(replica, "0"), named(replica, "2")
+        self.assertEqual(merged[-1][1], log[-1][1], "the last window was closed by the clock")
+        self.assertEqual(daemon.stop(), DONE, daemon.log())
