@@ -219,6 +219,7 @@ rc conn_checkpoint(struct conn *conn, int mode, struct error *err)
     int result = sqlite3_wal_checkpoint_v2(conn->db, "main", mode, NULL, NULL);
     patience = 0;
 
+    conn->sync_failed = conn->sync_failed || result == SQLITE_IOERR_FSYNC;
     if (result != SQLITE_OK)
         return conn_error(err, conn->db, result, "checkpoint");
     return RC_OK;
@@ -267,6 +268,7 @@ rc conn_sync_file(struct conn *conn, struct error *err)
 {
     int result = conn->file->pMethods->xSync(conn->file, SQLITE_SYNC_NORMAL);
 
+    conn->sync_failed = conn->sync_failed || result != SQLITE_OK;
     if (result != SQLITE_OK)
         return conn_error(err, NULL, result, "sync the database file");
     return RC_OK;

@@ -21,6 +21,7 @@ struct conn {
     sqlite3_stmt *begin;
     sqlite3_stmt *read;
     sqlite3_stmt *end;
+    bool sync_failed; /* an fsync that this connection asked for */
 };
 #define CONN_INIT ((struct conn){ 0 })
 #define auto_conn __attribute__((cleanup(conn_close)))

@@ -48,6 +48,8 @@ struct database {
     struct index_poison poison;
     uint32_t poison_salt[2];
 
+    bool sync_failed; /* of the database file, and recopy.c has not made up for it */
+
     int64_t busy_until_ms; /* our own statements give up then */
     bool holds_write_lock; /* no statement of ours may wait, and none can recover the index */
     int64_t write_lock_taken_ns;
@@ -78,6 +80,16 @@ must_use rc write_lock_take(
 
 /* How long it was held. */
 int64_t write_lock_release(struct database *database, const struct reset_limits *limits);
+
+/*
+ * What must follow a checkpoint that answered CODE, and precede the next step of the pin. RC_BUSY:
+ * an fsync failed, now or before, and what follows from that could not be done yet; call it again.
+ * RC_IO, or CODE: it is done.
+ */
+must_use rc recopy_after(struct database *database, rc code, struct error *err);
+
+/* The pin is about to go: what recopy_after() could not do is tried for a second. */
+void recopy_before_end(struct database *database);
 
 /* pin_client.capture, called again while the header is being changed; gives up after a while. */
 must_use rc pin_capture(struct database *database, const struct pin_client *client,

@@ -111,6 +111,7 @@ void pin_drop(struct database *database)
 {
     if (database->pin_holder == PIN_NONE)
         return;
+    recopy_before_end(database);
     conn_end_read(&database->pins[database->pin_holder]);
     pin_place_set(database, PIN_NONE, &(struct pin_place){ 0 });
 }
@@ -199,6 +200,7 @@ rc pin_advance(struct database *database, const struct pin_client *client, struc
     assert(old != PIN_NONE);
     int next = 1 - old;
 
+    TRY(recopy_after(database, RC_OK, err));
     TRY(pin_begin(database, next, &place, err));
     rc code = pin_prepare_to_end_old(database, client, &place, err);
     if (code != RC_OK) {

@@ -97,6 +97,9 @@ static rc reset_checkpoint_finish(struct reset *reset, bool *ret_ran, struct err
     rc code = background_finish(&reset->checkpoint, err);
 
     reset->is_checkpointing = false;
+    if (reset->database->checkpointer.sync_failed)
+        reset->database->sync_failed = true;
+    reset->database->checkpointer.sync_failed = false;
     *ret_ran = code == RC_OK;
     if (code == RC_OK || code == RC_BUSY)
         return RC_OK;
@@ -308,7 +311,7 @@ static rc reset_run(struct reset *reset, struct error *err)
     return RC_OK;
 }
 
-rc pin_reset(struct database *database, const struct pin_client *client,
+static rc reset_whole(struct database *database, const struct pin_client *client,
     const struct reset_limits *limits, struct reset_report *ret, struct error *err)
 {
     struct wal_index_header header;
@@ -336,11 +339,19 @@ rc pin_reset(struct database *database, const struct pin_client *client,
     return RC_OK;
 }
 
+rc pin_reset(struct database *database, const struct pin_client *client,
+    const struct reset_limits *limits, struct reset_report *ret, struct error *err)
+{
+    TRY(recopy_after(database, RC_OK, err));
+    return recopy_after(database, reset_whole(database, client, limits, ret, err), err);
+}
+
 rc pin_backfill(struct database *database, const struct pin_client *client, struct error *err)
 {
     struct reset reset = { .database = database, .client = client };
     bool ran = false;
 
     assert(database->pin_holder != PIN_NONE);
-    return reset_checkpoint_beside_capture(&reset, &ran, err);
+    TRY(recopy_after(database, RC_OK, err));
+    return recopy_after(database, reset_checkpoint_beside_capture(&reset, &ran, err), err);
 }
