@@ -6,6 +6,9 @@
  */
 #include "entry_priv.h"
 
+#include <errno.h>
+#include <sys/resource.h>
+
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -16,6 +19,8 @@ enum {
     ENTRY_LOG_GROWTH_FACTOR = 4,  /* the log may grow to this many times the checkpoint threshold */
     ENTRY_ROUND_MS_MIN = 10,
     ENTRY_BUSY_RETRY_MS = 20,
+    ENTRY_BUSY_QUIET_COUNT = 50, /* about a second: then it is told, and tried more rarely */
+    ENTRY_BUSY_RETRY_MAX_MS = 1000,
     ENTRY_LOOK_FIRST_MS = 5,
     ENTRY_LOOK_MAX_MS = 10 * 1000,
     ENTRY_MERGE_PAUSE_MS = 10, /* between two slices of a merge: half of a core at most */
@@ -194,6 +199,7 @@ static void entry_capture_done(struct entry *entry, const struct entry_round *ro
     int64_t now_ms = clock_monotonic_ms();
 
     trouble_clear(&entry->capture_trouble, entry->config->path);
+    entry->busy_count = 0;
     entry_round_expect(entry, round);
     pthread_mutex_lock(&entry->mu);
     int64_t elapsed_ms = now_ms - entry->last_sync_ms;
@@ -218,23 +224,56 @@ static void entry_capture_done(struct entry *entry, const struct entry_round *ro
     scheduler_at(entry->context->scheduler, &entry->capture_job, now_ms + next_ms);
 }
 
+/* What an operator can do about a limit is said with it. */
+static void entry_explain_busy(struct error *err)
+{
+    struct rlimit limit;
+
+    if (err->sys_errno == EMFILE && getrlimit(RLIMIT_NOFILE, &limit) == 0)
+        (void)!error_wrap(err, err->code,
+            "all %llu files that this process may open are open; raise LimitNOFILE (ulimit -n)",
+            (unsigned long long)limit.rlim_cur);
+    if (err->sys_errno == ENFILE)
+        (void)!error_wrap(
+            err, err->code, "the system's limit of open files is reached; raise fs.file-max");
+}
+
+/*
+ * The index is being changed, or a checkpoint runs: that is over in milliseconds, and no news. What
+ * lasts is, and a limit of open files at once, since it does not end by itself.
+ */
+static void entry_capture_busy(struct entry *entry, const struct error *err)
+{
+    bool is_limit = err->sys_errno == EMFILE || err->sys_errno == ENFILE;
+    int64_t wait_ms = ENTRY_BUSY_RETRY_MS;
+
+    entry->busy_count++;
+    if (is_limit || entry->busy_count > ENTRY_BUSY_QUIET_COUNT) {
+        struct error told = *err;
+        entry_explain_busy(&told);
+        metrics_add(&entry->metrics, METRIC_SYNC_ERRORS, 1);
+        wait_ms = trouble_backoff_ms(
+            &entry->capture_trouble, ENTRY_REOPEN_FIRST_MS, ENTRY_BUSY_RETRY_MAX_MS);
+        trouble_note(&entry->capture_trouble, entry->config->path, &told, wait_ms);
+    }
+    scheduler_at(entry->context->scheduler, &entry->capture_job, clock_monotonic_ms() + wait_ms);
+}
+
 /*
  * Busy and a full disk leave the capture and its pin as they are; whatever else happened is
  * answered by opening again, where continuity is proved or the difference found by digest.
  */
 static void entry_capture_failed(struct entry *entry, const struct error *err, bool let_go)
 {
-    int64_t now_ms = clock_monotonic_ms();
-
-    pthread_mutex_lock(&entry->mu);
-    if (err->code != RC_BUSY)
-        entry->refusal = *err;
-    pthread_mutex_unlock(&entry->mu);
-
     if (err->code == RC_BUSY) {
-        scheduler_at(entry->context->scheduler, &entry->capture_job, now_ms + ENTRY_BUSY_RETRY_MS);
+        entry_capture_busy(entry, err);
         return;
     }
+    entry->busy_count = 0;
+    pthread_mutex_lock(&entry->mu);
+    entry->refusal = *err;
+    pthread_mutex_unlock(&entry->mu);
+
     metrics_add(&entry->metrics, METRIC_SYNC_ERRORS, 1);
     if (err->code == RC_NO_SPACE) {
         entry_spool_no_room(entry, err, let_go);

@@ -79,6 +79,7 @@ struct entry {
     struct job merge_job;
     struct trouble open_trouble;     /* open work only */
     struct trouble capture_trouble;  /* capture work only */
+    unsigned busy_count;             /* capture work only: rounds in a row */
     struct trouble upload_trouble;   /* upload work only */
     struct trouble snapshot_trouble; /* snapshot work only */
     struct trouble merge_trouble;    /* merge work only */
