@@ -65,6 +65,29 @@ static void prepare_long_log(struct rig *rig)
     rig_sql(rig, "UPDATE t SET v = randomblob(900) WHERE id = 2");
 }
 
+/*
+ * A reader has held up a checkpoint, which copied a part of the log and left the rest, and the
+ * fsync, to the next one.
+ */
+static void prepare_part_copied(struct rig *rig)
+{
+    sqlite3 *reader = NULL;
+
+    prepare_long_log(rig);
+    assert_int_equal(sqlite3_open(rig->path, &reader), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_exec(reader, "BEGIN; SELECT count(*) FROM t", NULL, NULL, NULL), SQLITE_OK);
+    rig_sql(rig, "INSERT INTO t(v) VALUES(randomblob(800))");
+    rig_must_settle(rig);
+    simulated_time_pass_ms(FLOW_PAUSE_MS);
+    rig_sql(rig, "UPDATE t SET v = randomblob(800) WHERE id = 3");
+    rig_must_settle(rig);
+    rig_remember(rig);
+    assert_int_equal(sqlite3_close(reader), SQLITE_OK);
+    simulated_time_pass_ms(FLOW_PAUSE_MS);
+    rig_sql(rig, "INSERT INTO t(v) VALUES('last')");
+}
+
 static void prepare_snapshot(struct rig *rig)
 {
     prepare_commits(rig);
@@ -220,6 +243,7 @@ const struct flow flows[] = {
     { "first_sync", prepare_nothing, flow_start, NULL, true, false },
     { "steady_sync", prepare_commits, flow_settle, NULL, true, false },
     { "reset_and_truncate", prepare_long_log, flow_settle, NULL, true, false },
+    { "part_copied", prepare_part_copied, flow_settle, NULL, true, false },
     { "snapshot", prepare_snapshot, flow_settle, NULL, true, false },
     { "restart", prepare_restart, flow_start, NULL, true, false },
     { "resync", prepare_resync, flow_start, NULL, true, true },

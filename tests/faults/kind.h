@@ -11,7 +11,8 @@
 struct kind {
     const char *name;
     struct fault_plan plan; /* but for nth */
-    unsigned share;         /* how many of a flow are struck in a short run, in units of a test */
+    unsigned share;         /* how many of a flow are struck in a short run, in units of a test;
+                               0: a few, since it takes long */
 };
 
 #endif

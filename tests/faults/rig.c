@@ -210,7 +210,7 @@ void rig_begin(struct rig *rig, const char *url)
     rig->url = url != NULL ? text_copy(url) : scratch_path(&rig->scratch, "replica");
     config_set_defaults(&rig->config);
     RIG_MUST(config_add_db(&rig->config, rig->path, rig->url, &err));
-    rig_sql(rig, "PRAGMA page_size=1024; PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;"
+    rig_sql(rig, "PRAGMA page_size=1024; PRAGMA journal_mode=WAL;"
                  "CREATE TABLE t(id INTEGER PRIMARY KEY, v BLOB);"
                  "INSERT INTO t(v) VALUES(randomblob(3000)), (randomblob(2000)), ('short'),"
                  "(randomblob(9000));");
@@ -228,6 +228,7 @@ void rig_end(struct rig *rig)
     rig_close_app(rig);
     rig_image_release(&rig->durable_image);
     rig_image_release(&rig->older_image);
+    rig_image_release(&rig->source);
     config_release(&rig->config);
     free(rig->path);
     free(rig->output);
@@ -444,10 +445,39 @@ void rig_check_claim(struct rig *rig, bool all)
     }
 }
 
+void rig_note_source(struct rig *rig)
+{
+    rig_image_release(&rig->source);
+    rig->source = rig_image(rig);
+}
+
+/* As a process sees it that opens the database now. */
+static void rig_check_source(struct rig *rig, const struct rig_image *expected)
+{
+    rig_close_app(rig);
+    struct rig_image found = rig_image(rig);
+    if (found.size != expected->size || memcmp(found.pages, expected->pages, found.size) != 0)
+        RIG_FAIL("the database has lost what was written: %zu bytes, expected %zu", found.size,
+            expected->size);
+    rig_image_release(&found);
+}
+
+/* And once all was copied into the file, by SQLite when the last connection closes. */
+static void rig_check_file(struct rig *rig)
+{
+    struct rig_image image = rig_image(rig);
+
+    rig_stop(rig);
+    rig_check_source(rig, &image);
+    rig_image_release(&image);
+}
+
 void rig_check(struct rig *rig)
 {
     fault_disarm();
     rig->ends_when_hit = false;
+    if (rig->source.size > 0)
+        rig_check_source(rig, &rig->source);
     if (rig->entry == NULL)
         rig_start(rig);
     rig_must_settle(rig);
@@ -470,4 +500,5 @@ void rig_check(struct rig *rig)
         rig_check_restore(rig, &target, &rig->durable_image);
     }
     rig_check_names(rig, rig->scratch.folder);
+    rig_check_file(rig);
 }

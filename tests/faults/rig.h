@@ -41,6 +41,7 @@ struct rig {
     uint64_t durable_txid;
     struct rig_image durable_image;
     struct rig_image older_image; /* of the rig_remember() before, if there was one */
+    struct rig_image source;      /* what the application wrote, when the fault was armed */
     bool may_be_older;            /* a listing does not show what was put last */
 
     size_t fd_count; /* before anything was opened */
@@ -75,6 +76,9 @@ void rig_must_settle(struct rig *rig);
 /* Remember what is durable now, which is all: to be restored later by rig_check(). */
 void rig_remember(struct rig *rig);
 
+/* Remember what the application has written so far: rig_check() finds it as it is. */
+void rig_note_source(struct rig *rig);
+
 /*
  * What the daemon calls durable by now restores: its last transaction, and with ALL what the
  * application has.
@@ -83,8 +87,8 @@ void rig_check_claim(struct rig *rig, bool all);
 
 /*
  * Whatever happened, the daemon now makes everything durable, goes on with the next commit, and a
- * restore gives what the application has, as does one to the point of rig_remember(). No temporary
- * file is left.
+ * restore gives what the application has, as does one to the point of rig_remember(). The database
+ * is what the application wrote, also once its log is gone. No temporary file is left.
  */
 void rig_check(struct rig *rig);
 

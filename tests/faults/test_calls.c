@@ -35,12 +35,16 @@
         FAULT_BIT(FAULT_TEMP))
 #define TAKES_DESCRIPTORS (FAULT_BIT(FAULT_OPEN) | FAULT_BIT(FAULT_FOLDER) | FAULT_BIT(FAULT_TEMP))
 #define SQLITE_MOVES      (FAULT_BIT(FAULT_SQLITE_READ) | FAULT_BIT(FAULT_SQLITE_WRITE))
+/* Locks are the kernel's memory. */
+#define NEEDS_THE_DISK (FAULT_CALLS_SQLITE & ~FAULT_BIT(FAULT_SQLITE_LOCK))
 
 static const struct kind file_kinds[] = {
     { "EIO", { .calls = FAULT_CALLS_OURS, .sys_errno = EIO }, 4 },
     { "ENOSPC", { .calls = TAKES_ROOM, .sys_errno = ENOSPC }, 2 },
     { "EINTR", { .calls = CAN_BE_INTERRUPTED, .sys_errno = EINTR }, 1 },
     { "EMFILE", { .calls = TAKES_DESCRIPTORS, .sys_errno = EMFILE }, 1 },
+    { "EMFILE lasting", { .calls = TAKES_DESCRIPTORS, .sys_errno = EMFILE, .times = UINT64_MAX },
+        0 },
     { "EACCES", { .calls = FAULT_CALLS_PLAIN, .sys_errno = EACCES }, 1 },
     { "short", { .calls = MOVES, .way = FAULT_SHORTEN }, 1 },
     { "lost", { .calls = SYNCS, .way = FAULT_LOSE, .sys_errno = EIO }, 2 },
@@ -53,7 +57,10 @@ static const struct kind sqlite_kinds[] = {
     { "ENOSPC", { .calls = FAULT_CALLS_SQLITE, .sys_errno = ENOSPC }, 1 },
     { "EACCES", { .calls = FAULT_BIT(FAULT_SQLITE_LOCK), .sys_errno = EACCES }, 2 },
     { "short", { .calls = SQLITE_MOVES, .way = FAULT_SHORTEN }, 2 },
-    { "broken", { .calls = FAULT_CALLS_SQLITE, .sys_errno = EIO, .times = UINT64_MAX }, 1 },
+    { "lost", { .calls = FAULT_BIT(FAULT_SQLITE_SYNC), .sys_errno = EIO }, 1 },
+    { "lost lasting",
+        { .calls = FAULT_BIT(FAULT_SQLITE_SYNC), .sys_errno = EIO, .times = UINT64_MAX }, 1 },
+    { "broken", { .calls = NEEDS_THE_DISK, .sys_errno = EIO, .times = UINT64_MAX }, 1 },
 };
 
 #define LIBRARY_KIND(code)                                                                         \
@@ -78,7 +85,7 @@ static const struct kind library_kinds[] = {
     LIBRARY_KIND_LASTING(SQLITE_IOERR),
 };
 
-enum { STRIKE_UNIT = 60, STRIKE_UNIT_REQUESTS = 2, SEED_DEFAULT = 1795277132 };
+enum { STRIKE_UNIT = 60, STRIKE_UNIT_REQUESTS = 1, STRIKE_FEW = 2, SEED_DEFAULT = 1795277132 };
 
 /* After the fault the daemon goes on, or its process ends at once and another one follows. */
 enum mode { MODE_GOES_ON, MODE_ENDS, MODE_COUNT };
@@ -101,6 +108,8 @@ static void rig_begin_for(struct rig *rig, const struct flow *flow)
 {
     if (is_s3)
         s3_server_start();
+    if (kinds == sqlite_kinds)
+        fault_sqlite_track_writes();
     rig_begin(rig, is_s3 ? s3_server_url() : NULL);
     flow->prepare(rig);
 }
@@ -127,6 +136,7 @@ static bool strike(
     rig_begin_for(&rig, flow);
     rig.may_be_older = plan->calls == FAULT_BIT(FAULT_REQUEST_LIST);
     rig.ends_when_hit = mode == MODE_ENDS && flow->needs_daemon;
+    rig_note_source(&rig);
     rig_hush();
     fault_arm_plan(plan);
     rc code = flow->run(&rig, &err);
@@ -185,7 +195,7 @@ static void strike_kind(const struct flow *flow, const struct kind *kind)
     struct tally tally = { 0 };
     clock_t began = clock();
     uint64_t count = count_calls(flow, kind);
-    uint64_t wanted = is_long ? UINT64_MAX : (uint64_t)kind->share * strike_unit;
+    uint64_t wanted = is_long ? UINT64_MAX : (uint64_t)kind->share * strike_unit + STRIKE_FEW;
     uint64_t step = count <= wanted ? 1 : (count + wanted - 1) / wanted;
     bool again = true;
 

@@ -12,17 +12,20 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sqlite3.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <unistd.h>
 
-/* ---- below SQLite */
-
+/* SQLite's own. */
 static struct {
     int (*open)(const char *path, int flags, int mode);
     int (*access)(const char *path, int mode);
@@ -36,10 +39,124 @@ static struct {
     void *(*mmap)(void *address, size_t size, int protection, int flags, int fd, off_t offset);
 } system_calls;
 
+/* ---- what a failed fsync loses */
+
+/*
+ * What SQLite wrote into database files and has not synced: the bytes that were there before. Where
+ * an fsync fails they come back, as when the kernel has dropped the pages that it could not write.
+ * Logs are left alone: SQLite itself does not survive it there.
+ */
+struct unsynced {
+    dev_t device;
+    ino_t inode;
+    off_t file_size; /* before the write */
+    off_t offset;
+    size_t size; /* of what was there */
+    struct unsynced *next;
+    uint8_t before[];
+};
+
+enum { TRACKED_FD_MAX = 1024 };
+
+static pthread_mutex_t track_mu = PTHREAD_MUTEX_INITIALIZER; /* guards all of these */
+static struct unsynced *unsynced;                            /* the latest first */
+static bool is_database_fd[TRACKED_FD_MAX];
+static bool tracks_writes;
+
+static void track_open(const char *path, int fd)
+{
+    size_t size = strlen(path);
+    bool is_other =
+        size > 4 && (strcmp(path + size - 4, "-wal") == 0 || strcmp(path + size - 4, "-shm") == 0);
+
+    pthread_mutex_lock(&track_mu);
+    if (fd >= 0 && fd < TRACKED_FD_MAX)
+        is_database_fd[fd] = !is_other;
+    pthread_mutex_unlock(&track_mu);
+}
+
+static void track_write_locked(int fd, size_t size, off_t offset)
+{
+    struct stat status;
+
+    if (!tracks_writes || fd >= TRACKED_FD_MAX || !is_database_fd[fd] ||
+        system_calls.fstat(fd, &status) != 0)
+        return;
+    struct unsynced *write = malloc(sizeof *write + size);
+    assert(write != NULL);
+    ssize_t was = system_calls.pread(fd, write->before, size, offset);
+    write->device = status.st_dev;
+    write->inode = status.st_ino;
+    write->file_size = status.st_size;
+    write->offset = offset;
+    write->size = was > 0 ? (size_t)was : 0;
+    write->next = unsynced;
+    unsynced = write;
+}
+
+/* Before the SIZE bytes at OFFSET are written. */
+static void track_write(int fd, size_t size, off_t offset)
+{
+    pthread_mutex_lock(&track_mu);
+    track_write_locked(fd, size, offset);
+    pthread_mutex_unlock(&track_mu);
+}
+
+static void track_sync_locked(int fd, bool is_lost)
+{
+    struct stat status;
+
+    if (unsynced == NULL || system_calls.fstat(fd, &status) != 0)
+        return;
+    for (struct unsynced **at = &unsynced; *at != NULL;) {
+        struct unsynced *write = *at;
+        if (write->inode != status.st_ino || write->device != status.st_dev) {
+            at = &write->next;
+            continue;
+        }
+        if (is_lost) {
+            ssize_t put = system_calls.pwrite(fd, write->before, write->size, write->offset);
+            assert(put == (ssize_t)write->size);
+            int cut = system_calls.ftruncate(fd, write->file_size);
+            assert(cut == 0);
+        }
+        *at = write->next;
+        free(write);
+    }
+}
+
+/* What was written through FD, or another descriptor of its file, is on disk, or lost. */
+static void track_sync(int fd, bool is_lost)
+{
+    int saved = errno;
+
+    pthread_mutex_lock(&track_mu);
+    track_sync_locked(fd, is_lost);
+    pthread_mutex_unlock(&track_mu);
+    errno = saved;
+}
+
+void fault_sqlite_track_writes(void)
+{
+    pthread_mutex_lock(&track_mu);
+    tracks_writes = true;
+    while (unsynced != NULL) {
+        struct unsynced *write = unsynced;
+        unsynced = write->next;
+        free(write);
+    }
+    pthread_mutex_unlock(&track_mu);
+}
+
+/* ---- below SQLite */
+
 static int sqlite_open(const char *path, int flags, int mode)
 {
-    return fault_refuses(FAULT_SQLITE_OPEN, "sqlite open") ? -1
-                                                           : system_calls.open(path, flags, mode);
+    if (fault_refuses(FAULT_SQLITE_OPEN, "sqlite open"))
+        return -1;
+    int fd = system_calls.open(path, flags, mode);
+    track_open(path, fd);
+    return fd;
 }
 
 static int sqlite_access(const char *path, int mode)
@@ -90,6 +207,7 @@ static ssize_t sqlite_pwrite(int fd, const void *data, size_t size, off_t offset
 {
     if (fault_resizes(FAULT_SQLITE_WRITE, "sqlite pwrite", &size))
         return -1;
+    track_write(fd, size, offset);
     return system_calls.pwrite(fd, data, size, offset);
 }
 
@@ -141,14 +259,22 @@ void fault_sqlite_install(void)
     REPLACE_CALL(vfs, vfs->xGetSystemCall(vfs, "pwrite64") != NULL ? "pwrite64" : "pwrite", pwrite);
 }
 
+static int sqlite_sync(const char *name, long number, int fd)
+{
+    int result = fault_sync(FAULT_SQLITE_SYNC, name, number, fd);
+
+    track_sync(fd, result != 0);
+    return result;
+}
+
 int fdatasync(int fd)
 {
-    return fault_sync(FAULT_SQLITE_SYNC, "sqlite fdatasync", SYS_fdatasync, fd);
+    return sqlite_sync("sqlite fdatasync", SYS_fdatasync, fd);
 }
 
 int fsync(int fd)
 {
-    return fault_sync(FAULT_SQLITE_SYNC, "sqlite fsync", SYS_fsync, fd);
+    return sqlite_sync("sqlite fsync", SYS_fsync, fd);
 }
 
 /* ---- calls of SQLite */

@@ -14,4 +14,11 @@
  * it waits for nothing. */
 void fault_sqlite_install(void);
 
+/*
+ * From now on an fsync of a database file that fails loses what was written since the last one, as
+ * when the kernel drops the pages that it could not write. What was written before this call is
+ * safe.
+ */
+void fault_sqlite_track_writes(void);
+
 #endif

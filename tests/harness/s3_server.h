@@ -28,11 +28,11 @@ enum s3_way {
     S3_DENY,       /* 403; nothing was done */
     S3_PORTAL,     /* 200 and a page of HTML, of something that is no S3 server; nothing was done */
     S3_EMPTY,      /* 200 and nothing; nothing was done */
-    S3_WRONG,      /* done; one byte of the body is another, and so is the ETag */
-    S3_TWICE,      /* done twice, as a proxy does that tries again; the second answer comes */
-    S3_REPEAT,     /* done; the answer comes twice, one behind the other */
-    S3_STALE,      /* a listing does not show what was put last */
-    S3_GHOST,      /* a listing shows what was removed */
+    S3_WRONG, /* done; a byte of a segment is another, of all else comes a half, and another ETag */
+    S3_TWICE, /* done twice, as a proxy does that tries again; the second answer comes */
+    S3_REPEAT, /* done; the answer comes twice, one behind the other */
+    S3_STALE,  /* a listing does not show what was put last */
+    S3_GHOST,  /* a listing shows what was removed */
     S3_WAY_COUNT,
 };
 
