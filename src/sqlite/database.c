@@ -30,6 +30,12 @@ static struct database_file_identity identity_of(const struct stat *status)
     };
 }
 
+static bool identity_same(
+    const struct database_file_identity *left, const struct database_file_identity *right)
+{
+    return left->device == right->device && left->inode == right->inode;
+}
+
 /* SQLite asks here whether to go on waiting. Never while writers wait for us. */
 static int database_on_busy(void *payload, int count)
 {
@@ -222,15 +228,38 @@ static rc database_open_log(struct database *database, struct error *err)
     return RC_OK;
 }
 
+/* All zero when there is no such file. */
+static struct database_file_identity identity_of_name(const char *path)
+{
+    struct stat status;
+
+    return stat(path, &status) == 0 ? identity_of(&status) : (struct database_file_identity){ 0 };
+}
+
+static bool was_replaced(
+    const struct database_file_identity *before, const struct database_file_identity *after)
+{
+    return before->inode != 0 && !identity_same(before, after);
+}
+
+/*
+ * SQLite opens the log and its index by their names and does not tell which files it got. Where a
+ * name led to the same file before and after, it was that one. If somebody removed the index in
+ * between, we would look into one that no application ever changes again.
+ */
 static rc database_open_files(
     struct database *database, const struct database_options *options, struct error *err)
 {
+    struct database_file_identity log_before = identity_of_name(database->log_path);
+    struct database_file_identity index_before = identity_of_name(database->index_path);
+
     TRY(database_check_access(database, err));
     TRY(database_connect(database, &database->reader, err));
     TRY(database_judge_file(database, options, err));
     TRY(database_first_read(database, err));
     TRY(database_open_log(database, err));
-    if (database_has_moved(database))
+    if (database_has_moved(database) || was_replaced(&log_before, &database->log_identity) ||
+        was_replaced(&index_before, &database->index_identity))
         FAIL(err, RC_BUSY, "the file was replaced while it was being opened");
     return RC_OK;
 }
@@ -296,13 +325,9 @@ void database_file_identity(const struct database *database, struct database_fil
 
 static bool database_name_leads_to(const char *path, const struct database_file_identity *expected)
 {
-    struct stat status;
+    struct database_file_identity found = identity_of_name(path);
 
-    if (stat(path, &status) != 0)
-        return false;
-
-    struct database_file_identity found = identity_of(&status);
-    return found.device == expected->device && found.inode == expected->inode;
+    return identity_same(&found, expected);
 }
 
 bool database_has_moved(struct database *database)

@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/fs.h"
 #include "base/text.h"
+#include "database_priv.h"
 #include "harness/check.h"
 #include "wal_fixture.h"
 
@@ -274,6 +275,49 @@ static void replaced_and_removed_files_have_moved(void **state)
     }
 }
 
+/* ---- what happens between SQLite's look at the files and ours */
+
+static struct wal_fixture *replaced_fixture; /* whose index is replaced at the next look at it */
+static struct other_process replaced_by;
+
+rc __real_wal_index_region(
+    struct database *database, size_t index, const volatile uint8_t **ret, struct error *err);
+rc __wrap_wal_index_region(
+    struct database *database, size_t index, const volatile uint8_t **ret, struct error *err);
+
+rc __wrap_wal_index_region(
+    struct database *database, size_t index, const volatile uint8_t **ret, struct error *err)
+{
+    if (replaced_fixture != NULL) {
+        auto_free char *path = text_format("%s-shm", replaced_fixture->path);
+        assert_int_equal(unlink(path), 0);
+        replaced_by = other_process_start(replaced_fixture->path);
+        other_process_run(&replaced_by, "INSERT INTO t(v) VALUES('in another index')");
+        replaced_fixture = NULL;
+    }
+    return __real_wal_index_region(database, index, ret, err);
+}
+
+/* What SQLite has mapped then is a file that nobody changes again. */
+static void an_index_that_is_replaced_meanwhile_is_not_looked_into(void **state)
+{
+    struct wal_fixture fixture;
+    struct database *database = NULL;
+    struct error err = { 0 };
+
+    (void)state;
+    wal_fixture_open(&fixture, 0);
+    wal_fixture_insert(&fixture, 3, 100);
+    replaced_fixture = &fixture;
+    CHECK_RC(database_open(&database, fixture.path, &default_options, &err), RC_BUSY);
+    CHECK_SAYS(err, "replaced while it was being opened");
+    assert_null(replaced_fixture);
+    CHECK_OK(database_open(&database, fixture.path, &default_options, &err));
+    database_close(database);
+    other_process_stop(&replaced_by);
+    wal_fixture_close(&fixture);
+}
+
 static void pages_are_read_as_of_a_frame(void **state)
 {
     struct wal_fixture fixture;
@@ -366,6 +410,7 @@ int main(void)
         cmocka_unit_test(one_file_is_opened_once_whatever_its_name),
         cmocka_unit_test(nothing_is_left_open_and_nothing_written),
         cmocka_unit_test(replaced_and_removed_files_have_moved),
+        cmocka_unit_test(an_index_that_is_replaced_meanwhile_is_not_looked_into),
         cmocka_unit_test(pages_are_read_as_of_a_frame),
         cmocka_unit_test(folders_and_files_that_cannot_be_written_are_denied),
         cmocka_unit_test(releases_with_the_reset_bug_are_known),
