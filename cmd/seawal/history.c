@@ -129,6 +129,45 @@ static struct output_rows history_segments(
         timeline->segment_count };
 }
 
+struct level_row {
+    uint32_t level;
+    uint64_t count;
+    uint64_t min_txid;
+    uint64_t max_txid;
+    uint64_t size;
+};
+
+#define LEVEL_COLUMN(...) COLUMN_OF(struct level_row, __VA_ARGS__)
+static const struct column level_columns[] = {
+    LEVEL_COLUMN("level", "level", COLUMN_SMALL, level),
+    LEVEL_COLUMN("count", "segments", COLUMN_COUNT, count),
+    LEVEL_COLUMN("min_txid", "first txid", COLUMN_TXID, min_txid),
+    LEVEL_COLUMN("max_txid", "last txid", COLUMN_TXID, max_txid),
+    LEVEL_COLUMN("size", "size", COLUMN_SIZE, size),
+};
+
+/* One row for each level that has segments; they come in the order of their levels. */
+static struct output_rows history_levels(
+    const struct history_timeline *timeline, struct level_row rows[REPLICA_LEVEL_MAX + 1])
+{
+    size_t count = 0;
+
+    for (size_t index = 0; index < timeline->segment_count; index++) {
+        const struct history_segment *segment = &timeline->segments[index];
+
+        if (count == 0 || rows[count - 1].level != segment->level)
+            rows[count++] =
+                (struct level_row){ .level = segment->level, .min_txid = segment->name.min_txid };
+        struct level_row *row = &rows[count - 1];
+        row->count++;
+        row->size += segment->size;
+        if (segment->name.max_txid > row->max_txid)
+            row->max_txid = segment->name.max_txid;
+    }
+    return (
+        struct output_rows){ level_columns, array_count(level_columns), rows, sizeof *rows, count };
+}
+
 static struct output_rows history_gaps(
     const struct history_timeline *timeline, struct gap_row **ret_rows)
 {
@@ -149,6 +188,8 @@ static json_t *history_timeline_json(const struct history_timeline *timeline)
     struct output_rows windows = history_windows(timeline);
     struct output_rows merged = history_merged(timeline);
     struct output_rows snapshots = history_snapshots(timeline);
+    struct level_row level_rows[REPLICA_LEVEL_MAX + 1];
+    struct output_rows levels = history_levels(timeline, level_rows);
     auto_free struct segment_row *segment_rows = NULL;
     struct output_rows segments = history_segments(timeline, &segment_rows);
     auto_free struct gap_row *gap_rows = NULL;
@@ -158,6 +199,7 @@ static json_t *history_timeline_json(const struct history_timeline *timeline)
     json_object_set_new(object, "windows", output_list(&windows));
     json_object_set_new(object, "merged", output_list(&merged));
     json_object_set_new(object, "snapshots", output_list(&snapshots));
+    json_object_set_new(object, "levels", output_list(&levels));
     json_object_set_new(object, "segments", output_list(&segments));
     json_object_set_new(object, "gaps", output_list(&gaps));
     return object;
@@ -186,6 +228,8 @@ static void history_print_timeline(
     struct output_rows windows = history_windows(timeline);
     struct output_rows merged = history_merged(timeline);
     struct output_rows snapshots = history_snapshots(timeline);
+    struct level_row level_rows[REPLICA_LEVEL_MAX + 1];
+    struct output_rows levels = history_levels(timeline, level_rows);
     auto_free struct segment_row *segment_rows = NULL;
     struct output_rows segments = history_segments(timeline, &segment_rows);
     auto_free struct gap_row *gap_rows = NULL;
@@ -209,6 +253,7 @@ static void history_print_timeline(
     output_table(&snapshots, 4);
     printf("  segments: %zu, %.1f MB\n", timeline->segment_count,
         (double)timeline->segment_size / 1e6);
+    output_table(&levels, 4);
     if (flags->segments)
         output_table(&segments, 4);
     if (timeline->gap_count > 0)

@@ -63,6 +63,10 @@ class Windows(Case):
         self.check_same(path, self.restore(replica))
         self.assertEqual(self.history(replica)["timelines"][0]["gaps"], [])
 
+        told = self.seawal("history", replica.url, environment=replica.environment).out
+        for level in "012":
+            self.assertRegex(told, rf"(?m)^ +{level} +{len(replica.segments(level))} ")
+
         log = named(replica, "0")
         short, long = window_ends(log, SHORT_MS), window_ends(log, LONG_MS)
         self.assertGreaterEqual(len(short), 5)
