@@ -141,9 +141,10 @@ rc conn_open(struct conn *ret, const char *path, struct error *err)
     result = sqlite3_file_control(conn.db, "main", SQLITE_FCNTL_FILE_POINTER, &conn.file);
     if (result != SQLITE_OK)
         return conn_error(err, conn.db, result, "ask for the file handle");
-    if (conn.file == NULL || conn.file->pMethods == NULL)
+    if (conn.file == NULL || conn.file->pMethods == NULL) /* unreachable: all have file handles */
         FAIL(err, RC_UNSUPPORTED, "this SQLite library does not show its file handle");
-    if (conn.file->pMethods->iVersion < 2 || conn.file->pMethods->xShmMap == NULL)
+    if (conn.file->pMethods->iVersion < 2 || /* unreachable: all of the kind have it */
+        conn.file->pMethods->xShmMap == NULL)
         FAIL(err, RC_UNSUPPORTED, "this SQLite library has no shared memory");
     conn_be_patient(&conn);
 

@@ -157,7 +157,7 @@ rc wal_index_header_try(struct database *database, struct wal_index_header *ret,
     uint32_t checksum[2] = { 0, 0 };
 
     TRY(wal_index_region(database, 0, &region, err));
-    if (region == NULL)
+    if (region == NULL) /* unreachable: it was mapped when the database was opened */
         FAIL(err, RC_BUSY, "the log's index is not there yet");
 
     index_copy(region, 0, first);
@@ -247,7 +247,7 @@ rc wal_index_disclaim(struct database *database, struct error *err)
 
     TRY(wal_index_header_try(database, &header, err));
     int result = file->pMethods->xShmMap(file, 0, INDEX_REGION_SIZE, 0, &memory);
-    if (result != SQLITE_OK || memory == NULL)
+    if (result != SQLITE_OK || memory == NULL) /* unreachable: this process has it mapped */
         return conn_error(err, NULL, result == SQLITE_OK ? SQLITE_IOERR : result, "map the index");
 
     uint32_t change_counter = header.change_counter + 1;
