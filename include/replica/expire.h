@@ -57,6 +57,7 @@ struct expire_report {
     uint64_t kept_count; /* objects that stay */
     uint64_t kept_size;
     uint64_t waiting_count; /* of those: they wait for a coarser segment to be made */
+    uint64_t later_count;   /* of those: they go some day without anything being written */
 
     uint64_t condemned_count; /* by this run */
     uint64_t removed_count;   /* by this run */

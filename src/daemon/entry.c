@@ -105,12 +105,14 @@ rc entry_new(struct entry **ret, struct entry_context *context, const struct db_
     entry_job_init(&entry->upload_job, entry, context->upload_pool, entry_upload_run);
     entry_job_init(&entry->snapshot_job, entry, context->snapshot_pool, entry_snapshot_run);
     entry_job_init(&entry->merge_job, entry, context->merge_pool, entry_merge_run);
+    entry_job_init(&entry->expire_job, entry, context->merge_pool, entry_expire_run);
     metrics_set(&entry->metrics, METRIC_SPOOL_CAP, (int64_t)config->spool_size);
     trouble_init(&entry->open_trouble, "open", &entry->metrics, METRIC_FAILING_OPEN);
     trouble_init(&entry->capture_trouble, "capture", &entry->metrics, METRIC_FAILING_CAPTURE);
     trouble_init(&entry->upload_trouble, "upload", &entry->metrics, METRIC_FAILING_UPLOAD);
     trouble_init(&entry->snapshot_trouble, "snapshot", &entry->metrics, METRIC_FAILING_SNAPSHOT);
     trouble_init(&entry->merge_trouble, "merge", &entry->metrics, METRIC_FAILING_MERGE);
+    trouble_init(&entry->expire_trouble, "expire", &entry->metrics, METRIC_FAILING_EXPIRE);
     entry->target = (struct watch_target){
         .database_path = config->path,
         .log_path = entry->log_path,

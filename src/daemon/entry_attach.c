@@ -271,6 +271,7 @@ static void attach_take(struct entry *entry, const struct attach_sight *sight,
         entry->merged_reset = true;
     }
     pthread_mutex_unlock(&entry->mu);
+    entry_want_expire(entry);
     if (needs_snapshot && is_current)
         scheduler_at(entry->context->scheduler, &entry->snapshot_job, 0);
 }

@@ -14,9 +14,9 @@
  * the spool goes on being uploaded, so that there is room again.
  *
  * Works: open and upload run in the upload pool since they wait for the network, capture in the
- * capture pool, snapshot in the snapshot pool, merge in the merge pool. capture_mu is held while
- * the capture object is used, never while the network is waited for. Order: replica_mu, capture_mu,
- * mu.
+ * capture pool, snapshot in the snapshot pool, merge and expire in the merge pool. capture_mu is
+ * held while the capture object is used, never while the network is waited for. Order: replica_mu,
+ * capture_mu, mu.
  */
 #ifndef SEAWAL_DAEMON_ENTRY_PRIV_H
 #define SEAWAL_DAEMON_ENTRY_PRIV_H
@@ -77,12 +77,16 @@ struct entry {
     struct job upload_job;
     struct job snapshot_job;
     struct job merge_job;
+    struct job expire_job;
     struct trouble open_trouble;     /* open work only */
     struct trouble capture_trouble;  /* capture work only */
     unsigned busy_count;             /* capture work only: rounds in a row */
     struct trouble upload_trouble;   /* upload work only */
     struct trouble snapshot_trouble; /* snapshot work only */
     struct trouble merge_trouble;    /* merge work only */
+    struct trouble expire_trouble;   /* expire work only */
+    int64_t expire_wait_ms;          /* expire work only: until the next run without a change */
+    bool expire_refused;             /* expire work only: told that nothing can be removed */
     struct merger *merger;           /* merge work only; NULL: nothing to merge yet */
     struct merger_sight merger_of;   /* merge work only: what MERGER was made for */
     int64_t look_ms; /* capture work only: something was written and no commit was seen: look again
@@ -114,6 +118,7 @@ struct entry {
     bool log_written;       /* guarded by mu: since the last capture */
     bool no_room; /* guarded by mu: WAITING until there is; what is in the spool is uploaded */
     int64_t room_look_ms; /* guarded by mu; monotonic: no capture before, for want of room */
+    bool expire_changed;  /* guarded by mu: something was stored since the last run */
     bool merge_told;      /* guarded by mu: since the spool was last stored as a whole */
     bool in_slot_zero;    /* guarded by mu: the pin stops every checkpoint until it moves */
     bool snapshot_wanted; /* guarded by mu */
@@ -173,6 +178,7 @@ void entry_capture_run(void *payload);
 void entry_upload_run(void *payload);
 void entry_snapshot_run(void *payload);
 void entry_merge_run(void *payload);
+void entry_expire_run(void *payload);
 
 /* Give the capture object up; the open work is due in DELAY_MS. */
 void entry_reopen(struct entry *entry, int64_t delay_ms);
@@ -214,6 +220,9 @@ must_use rc entry_claim(struct entry *entry, const struct replica_position *pare
 
 void entry_note_position(struct entry *entry, const struct capture_position *position);
 void entry_want_snapshot(struct entry *entry);
+
+/* Something was stored, or may have grown old while nobody looked (entry_expire.c). */
+void entry_want_expire(struct entry *entry);
 
 /*
  * The spool's policy (entry_spool.c). Merge, with capture_mu held: what waits for the store is kept

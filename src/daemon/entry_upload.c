@@ -70,6 +70,8 @@ static void entry_note_durable(struct entry *entry, const struct upload_report *
             log_u64(durable.timeline), "txid", log_u64(txid), "segments",
             log_u64(report->segment_count), "bytes", log_u64(report->stored_size), NULL);
     }
+    if (report->segment_count > 0)
+        entry_want_expire(entry);
     if (snapshot_is_due)
         entry_want_snapshot(entry);
     if (window_waits)

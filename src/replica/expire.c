@@ -138,6 +138,7 @@ static void expiry_report_plan(struct expiry *expiry)
     report->kept_count = plan->kept_count;
     report->kept_size = plan->kept_size;
     report->waiting_count = plan->waiting_count;
+    report->later_count = plan->later_count;
     report->lost = mem_new_array(plan->lost_count + 1, sizeof report->lost[0]);
     report->lost_count = plan->lost_count;
     for (size_t i = 0; i < plan->lost_count; i++) {

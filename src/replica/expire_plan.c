@@ -31,6 +31,7 @@ struct planner {
     const struct catalog *catalog;
     struct plan_timeline *timelines;
     uint64_t waiting_count;
+    uint64_t later_count;
 };
 #define auto_planner __attribute__((cleanup(planner_release)))
 
@@ -226,10 +227,12 @@ static void plan_mark_segments(
 
     for (size_t i = timeline->snapshot_count; i < plan->item_count; i++) {
         struct restore_object object = plan_object(timeline, i);
-        enum plan_standing standing =
-            plan_standing(planner, cover, &object, ages_of(ages, object.last_txid));
+        int64_t age_ms = ages_of(ages, object.last_txid);
+        enum plan_standing standing = plan_standing(planner, cover, &object, age_ms);
+        bool is_forever = plan_rule(planner, object.level)->keep_ms == RULE_KEEP_FOREVER;
         plan->items[i].goes = standing == PLAN_PAST;
         planner->waiting_count += standing == PLAN_WAITING;
+        planner->later_count += standing == PLAN_KEPT && age_ms > 0 && !is_forever;
     }
 }
 
@@ -287,7 +290,9 @@ static void plan_mark_snapshots(struct planner *planner, size_t index, const str
         uint64_t txid = timeline->snapshots[i].summary.max_txid;
         bool is_told = txid_set_has_all(&told, txid, txid);
         const struct rule *rule = &rules->rules[is_told ? 0 : rules->count - 1];
-        items[i].goes = !rule_keeps(rule, ages_of(ages, txid));
+        int64_t age_ms = ages_of(ages, txid);
+        items[i].goes = !rule_keeps(rule, age_ms);
+        planner->later_count += !items[i].goes && age_ms > 0 && rule->keep_ms != RULE_KEEP_FOREVER;
     }
 }
 
@@ -663,6 +668,7 @@ static rc plan_finish(const struct planner *planner, struct expire_plan *plan, s
         }
     }
     plan->waiting_count = planner->waiting_count;
+    plan->later_count = planner->later_count;
     return RC_OK;
 }
 

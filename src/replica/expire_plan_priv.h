@@ -50,6 +50,7 @@ struct expire_plan {
     uint64_t kept_count; /* segments and snapshots that stay */
     uint64_t kept_size;
     uint64_t waiting_count; /* of those: past their rule, but what must take over is not there */
+    uint64_t later_count;   /* of those: will be past their rule, without anything being written */
 
     struct expire_range *lost; /* restorable now, and not afterwards; ascending */
     size_t lost_count;

@@ -133,3 +133,23 @@ class Retention(Case):
         result = self.expire(replica, *NOW, expect=DAMAGED)
         self.assertIn("notes.txt", result.err)
         self.assertEqual(set(replica.keys()), keys)
+
+    @both_stores
+    def test_the_daemon_does_it(self, replica):
+        """Old points go while it runs; what is left restores."""
+        path = self.database(transactions=1)
+        daemon = self.daemon(path, replica, settings={
+            "snapshot": "{interval: 1ms}", "retention": "[{every: transaction, keep: 1s}]",
+            "retention-check-interval": "200ms", "retention-grace": "1s"})
+        self.wait_restorable(replica, 1)
+
+        def has_removed():
+            self.write(path, 1)
+            return [event for event in daemon.events("retention") if int(event["removed"]) > 0]
+
+        wait_for(has_removed, what="something removed", pause=0.1)
+        self.assertEqual(daemon.stop(), DONE, daemon.log())
+        self.assertEqual(daemon.events("retention failed"), [])
+        self.check_same(path, self.restore(replica))
+        self.assertEqual(self.history(replica)["timelines"][0]["gaps"], [])
+        self.assertGreater(self.history(replica)["timelines"][0]["snapshots"][0]["first_txid"], 1)

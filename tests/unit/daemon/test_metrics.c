@@ -10,7 +10,7 @@
 #include "base/clock.h"
 #include "harness/check.h"
 
-enum { TEXT_SIZE_MAX = 4 << 20, THREAD_COUNT = 4, ADDITIONS = 100000 };
+enum { TEXT_SIZE_MAX = 8 << 20, THREAD_COUNT = 4, ADDITIONS = 100000 };
 
 /* The whole text, read in pieces of PIECE bytes. Owned. */
 static char *text_of(const struct metrics_registry *registry, size_t piece)
