@@ -15,6 +15,7 @@ enum {
     RESET_BACKOFF_MS_MAX = 5000,  /* ... up to here: the log falls this soon after a reader ends */
     KEEP_FRACTION = 4,            /* a log that is written again at once is not cut to nothing */
     TRUNCATE_INTERVAL_MS = 10000, /* the file system's work is not free either */
+    URGENCY_MAX = 10,
 };
 
 uint64_t checkpoint_keep_size(const struct checkpoint_limits *limits)
@@ -66,6 +67,26 @@ enum checkpoint_choice checkpoint_choose(const struct checkpoint_facts *facts,
     if (reset != CHECKPOINT_NOTHING)
         return reset;
     return checkpoint_wants_advance(facts, history) ? CHECKPOINT_ADVANCE : CHECKPOINT_NOTHING;
+}
+
+unsigned checkpoint_urgency(const struct checkpoint_facts *facts,
+    const struct checkpoint_limits *limits, const struct checkpoint_history *history)
+{
+    unsigned urgency = 1;
+
+    if (facts->log_used_size < limits->truncate_size)
+        return urgency;
+    for (unsigned n = 0; n < history->urgent_count && urgency < URGENCY_MAX; n++)
+        urgency *= 2;
+    return urgency < URGENCY_MAX ? urgency : URGENCY_MAX;
+}
+
+void checkpoint_note_urgent(struct checkpoint_history *history, bool done, bool is_blocked)
+{
+    if (done)
+        history->urgent_count = 0;
+    else if (!is_blocked && history->urgent_count < URGENCY_MAX)
+        history->urgent_count++;
 }
 
 void checkpoint_note_advance(struct checkpoint_history *history, int64_t now_ms)

@@ -37,6 +37,7 @@ struct checkpoint_history {
     int64_t next_reset_ms;
     int64_t next_truncate_ms;
     unsigned failure_count; /* resets in a row that a reader did not let come to an end */
+    unsigned urgent_count;  /* the same beyond truncate_size, without a reader in the way */
 };
 
 struct checkpoint_facts {
@@ -52,6 +53,14 @@ struct checkpoint_facts {
 enum checkpoint_choice checkpoint_choose(const struct checkpoint_facts *facts,
     const struct checkpoint_limits *limits, const struct checkpoint_history *history);
 
+/*
+ * How many times as long the write lock may be held as usual. An application that never pauses, on
+ * a disk whose flushes take longer than the budget, would let the log grow until the disk is full:
+ * so beyond truncate_size each reset that fails doubles it, up to ten times.
+ */
+unsigned checkpoint_urgency(const struct checkpoint_facts *facts,
+    const struct checkpoint_limits *limits, const struct checkpoint_history *history);
+
 /* What the file is cut to. */
 uint64_t checkpoint_keep_size(const struct checkpoint_limits *limits);
 
@@ -59,6 +68,8 @@ void checkpoint_note_advance(struct checkpoint_history *history, int64_t now_ms)
 void checkpoint_note_quiet(struct checkpoint_history *history, int64_t now_ms, bool done);
 void checkpoint_note_reset(
     struct checkpoint_history *history, int64_t now_ms, bool done, bool is_blocked);
+/* Beside checkpoint_note_reset(), for a log that was beyond truncate_size. */
+void checkpoint_note_urgent(struct checkpoint_history *history, bool done, bool is_blocked);
 void checkpoint_note_truncate(struct checkpoint_history *history, int64_t now_ms);
 
 #endif

@@ -11,14 +11,7 @@
 enum {
     RESET_WRITE_LOCK_WAIT_MS = 10, /* a writer in the middle of a commit is soon done */
     RESET_REMAINDER_FRAMES = 300,
-
-    /*
-     * An application that never pauses, on a disk whose flushes take longer than the budget, would
-     * let the log grow until the disk is full: beyond the size from which the file is cut the
-     * write lock may be held this many times as long, for this many times as many frames.
-     */
-    RESET_BUDGET_FACTOR = 10,
-    RESET_REMAINDER_FACTOR = 5,
+    RESET_REMAINDER_FACTOR_MAX = 5,
 };
 
 void capture_note_pin(struct capture *capture)
@@ -96,14 +89,17 @@ static rc maintain_reset(struct capture *capture, bool is_quiet,
     struct reset_report reset = { 0 };
     struct reset_limits limits = maintain_limits(capture);
 
-    limits.is_quiet = is_quiet;
+    unsigned urgency = checkpoint_urgency(facts, &capture->limits, &capture->history);
 
-    if (facts->log_used_size >= capture->limits.truncate_size) {
-        limits.write_lock_budget_ms *= RESET_BUDGET_FACTOR;
-        limits.remainder_frames *= RESET_REMAINDER_FACTOR;
-    }
+    limits.is_quiet = is_quiet;
+    limits.write_lock_budget_ms *= urgency;
+    limits.remainder_frames *=
+        urgency < RESET_REMAINDER_FACTOR_MAX ? urgency : RESET_REMAINDER_FACTOR_MAX;
     report->reset_tried = true;
     rc result = pin_reset(capture->database, &client, &limits, &reset, err);
+    if (facts->log_used_size >= capture->limits.truncate_size)
+        checkpoint_note_urgent(
+            &capture->history, result == RC_OK && reset.done, reset.reader_in_the_way);
     if (is_quiet)
         checkpoint_note_quiet(&capture->history, facts->now_ms, result == RC_OK && reset.done);
     else

@@ -221,6 +221,7 @@ static rc database_open_log(struct database *database, struct error *err)
 
     /* For writing only because it is cut (log_cut.c). */
     TRY(fs_open(&database->log_fd, database->log_path, O_RDWR, 0, err));
+    TRY(fs_open(&database->index_fd, database->index_path, O_RDONLY, 0, err));
     TRY(fs_stat(&status, database->log_path, err));
     database->log_identity = identity_of(&status);
     TRY(fs_stat(&status, database->index_path, err));
@@ -271,6 +272,7 @@ rc database_open(struct database **ret, const char *path, const struct database_
 
     struct database *database = mem_new(sizeof *database);
     database->log_fd = -1;
+    database->index_fd = -1;
     database->pin_holder = PIN_NONE;
 
     rc code = database_claim(database, path, err);
@@ -300,6 +302,7 @@ void database_close(struct database *database)
     conn_close(&database->checkpointer);
     conn_close(&database->reader);
     auto_fd_release(&database->log_fd);
+    auto_fd_release(&database->index_fd);
     inode_claim_drop(&database->claim);
     free(database->regions);
     free(database->path);

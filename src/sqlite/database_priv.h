@@ -38,6 +38,7 @@ struct database {
     struct conn pins[PIN_CONNECTION_COUNT];
 
     int log_fd;
+    int index_fd; /* only to ask for locks; closed when no connection is left that could have one */
     uint32_t page_size; /* cannot change in WAL mode, and our locks keep the mode */
 
     /* The WAL-index in regions of 32 KiB, as SQLite mapped them; NULL where not asked for yet. */
@@ -74,7 +75,17 @@ must_use rc database_connect_locker(struct database *database, struct error *err
 /* The connection that checkpoints, ready to do so. */
 must_use rc database_connect_checkpointer(struct database *database, struct error *err);
 
-/* RC_BUSY: somebody had it for longer than we try. */
+/*
+ * Whether another process is in a transaction, reading or writing; false also where the kernel does
+ * not tell.
+ */
+bool database_has_foreign_reader(const struct database *database);
+
+/*
+ * RC_BUSY: somebody had it for longer than we try. A transaction that has begun to read and goes on
+ * to write is refused without a wait while we hold the lock, whatever its busy timeout; so for a
+ * moment one is waited for in which no other process has a transaction open.
+ */
 must_use rc write_lock_take(
     struct database *database, const struct reset_limits *limits, struct error *err);
 

@@ -3,6 +3,10 @@
  *
  * Most of the work is done without the write lock: PASSIVE checkpoints with hand-overs between
  * them, and fsyncs, so that the checkpoint under the lock has little to copy and little to sync.
+ * What it cannot do without are two flushes of the disk, one after the other: of the log, before
+ * the database file is written, and of that file, before the log may be restarted. The spool's own
+ * two run beside them. So a hold lasts two flushes, and is not begun when two took too long just
+ * before.
  * What waits for the disk under the lock does so in threads, and is left to itself when the budget
  * is used up.
  * None of these checkpoints can be the second one of SQLite's WAL-reset bug: while one runs, our
@@ -31,7 +35,10 @@ enum {
     RESET_CAPTURE_PAUSE_NS = 1000000,
     RESET_LOCK_PAUSE_US = 50,
 
-    RESET_SYNC_FRAME_COUNT = 1000,
+    /* Frames copied that are worth a flush of the database file, with and without a hold to come.
+     */
+    RESET_SYNC_FRAME_COUNT = 16,
+    RESET_BACKFILL_SYNC_FRAME_COUNT = 1000,
     RESET_ALREADY_NS = 1, /* a deadline that has passed */
 
     /* Under the lock there may be this many times the remainder that was there before it. */
@@ -46,10 +53,13 @@ struct reset {
     const struct pin_client *client;
     struct reset_limits limits;
     struct reset_report *report;
-    bool is_ready;         /* little enough is left for the write lock */
-    bool is_checkpointing; /* the thread below has not been waited for */
-    bool wants_sync;       /* of the database file, by that thread */
-    int64_t checkpoint_ns; /* what the last one took, syncs of ours aside */
+    bool is_ready;            /* little enough is left for the write lock */
+    bool is_checkpointing;    /* the thread below has not been waited for */
+    bool wants_sync;          /* of the database file, by that thread */
+    uint32_t sync_frames;     /* so many copied frames are worth it */
+    uint32_t unsynced_frames; /* copied into the database file since it was synced */
+    int64_t checkpoint_ns;    /* what the last one took, syncs of ours aside */
+    int64_t sync_ns;          /* what the last sync of ours took; 0: there was none */
     struct background checkpoint;
 };
 
@@ -74,8 +84,14 @@ static rc reset_checkpoint_call(void *payload, struct error *err)
 
     int64_t began_ns = clock_monotonic_ns();
     TRY(conn_checkpoint(conn, SQLITE_CHECKPOINT_PASSIVE, err));
-    reset->checkpoint_ns = clock_monotonic_ns() - began_ns;
-    return reset->wants_sync ? conn_sync_file(conn, err) : RC_OK;
+    int64_t copied_ns = clock_monotonic_ns();
+    reset->checkpoint_ns = copied_ns - began_ns;
+    reset->sync_ns = 0;
+    if (!reset->wants_sync)
+        return RC_OK;
+    TRY(conn_sync_file(conn, err));
+    reset->sync_ns = clock_monotonic_ns() - copied_ns;
+    return RC_OK;
 }
 
 static rc reset_checkpoint_start(struct reset *reset, struct error *err)
@@ -121,7 +137,10 @@ static rc reset_checkpoint_beside_capture(struct reset *reset, bool *ret_ran, st
     uint32_t mark = reset->database->pin_frame_mark;
     rc captured = RC_OK;
 
-    reset->wants_sync = mark > backfilled && mark - backfilled >= RESET_SYNC_FRAME_COUNT;
+    reset->unsynced_frames += mark > backfilled ? mark - backfilled : 0;
+    reset->wants_sync = reset->unsynced_frames >= reset->sync_frames;
+    if (reset->wants_sync)
+        reset->unsynced_frames = 0;
     TRY(reset_checkpoint_start(reset, err));
     do
         captured = pin_capture(reset->database, reset->client, &header, err);
@@ -187,7 +206,8 @@ static rc reset_try_without_lock(struct reset *reset, struct error *err)
 static bool reset_is_ready(const struct reset *reset, uint32_t left, uint32_t remainder)
 {
     /* One that copies little is a flush of the log; under the lock the database's comes to that. */
-    bool is_fast = 2 * reset->checkpoint_ns <= reset->limits.write_lock_budget_ms * 1000000;
+    int64_t sync_ns = reset->sync_ns > 0 ? reset->sync_ns : reset->checkpoint_ns;
+    bool is_fast = reset->checkpoint_ns + sync_ns <= reset->limits.write_lock_budget_ms * 1000000;
 
     return left <= remainder && is_fast && !reset->limits.is_quiet;
 }
@@ -325,6 +345,7 @@ static rc reset_whole(struct database *database, const struct pin_client *client
         reset.limits.write_lock_budget_ms = RESET_BUDGET_MS_DEFAULT;
     if (reset.limits.remainder_frames == 0)
         reset.limits.remainder_frames = RESET_REMAINDER_DEFAULT;
+    reset.sync_frames = limits->is_quiet ? RESET_BACKFILL_SYNC_FRAME_COUNT : RESET_SYNC_FRAME_COUNT;
 
     TRY(pin_capture(database, client, &header, err));
     report.log_frames = header.frame_count;
@@ -348,7 +369,9 @@ rc pin_reset(struct database *database, const struct pin_client *client,
 
 rc pin_backfill(struct database *database, const struct pin_client *client, struct error *err)
 {
-    struct reset reset = { .database = database, .client = client };
+    struct reset reset = {
+        .database = database, .client = client, .sync_frames = RESET_BACKFILL_SYNC_FRAME_COUNT
+    };
     bool ran = false;
 
     assert(database->pin_holder != PIN_NONE);

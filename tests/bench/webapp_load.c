@@ -2,7 +2,8 @@
  * webapp_load - databases and load as web applications make them, at a given rate
  *
  *   webapp_load make webapp|updates DB MEGABYTES
- *   webapp_load run webapp|updates DB [--rate N] [--seconds N] [--seed N] [--record FILE]
+ *   webapp_load run webapp|updates DB [--rate N] [--arrivals grid|random] [--seconds N] [--seed N]
+ *                   [--begin immediate|read] [--busy-timeout MS] [--record FILE]
  *
  * webapp: sessions, events, users, jobs, posts and comments with ten indexes; of the transactions
  * 45 % touch a session and add an event, 20 % touch a session, 8 % sign in, 5 % comment, count and
@@ -10,8 +11,11 @@
  * Content is JSON, UUIDs, user agents and prose. updates: four random rows of a large table
  * (balance and time) in each transaction.
  *
- * --rate 0 (the default) is as fast as it goes. At a rate, transactions begin on a fixed grid and
- * the latency counts from there, so that a stall is not hidden. One line of JSON is printed at the
+ * --rate 0 (the default) is as fast as it goes. At a rate, transactions begin on a fixed grid, or
+ * independently of each other (random), and the latency counts from there, so that a stall is not
+ * hidden. --begin read reads first and writes then, in a transaction that did not say so at its
+ * begin: SQLite refuses that at once, whatever the timeout. What is refused is counted and tried
+ * again. One line of JSON is printed at the
  * end. The record file gets "<number> <monotonic ns>" after each commit; table bench_marks is not
  * used: the number of a transaction is the rowid of its row in marks.
  */
@@ -19,6 +23,7 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <math.h>
 #include <sqlite3.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -58,7 +63,12 @@ static const char updates_schema[] = "CREATE TABLE accounts(id INTEGER PRIMARY K
 
 enum statement {
     SQL_BEGIN,
+    SQL_BEGIN_TO_READ,
+    SQL_READ,
+    SQL_BEGIN_TO_WRITE,
+    SQL_ROLLBACK,
     SQL_COMMIT,
+    SQL_OF_BOTH = SQL_COMMIT,
     SQL_SESSION_TOUCH,
     SQL_SESSION_NEW,
     SQL_EVENT,
@@ -75,6 +85,10 @@ enum statement {
 };
 static const char *const statement_text[SQL_COUNT] = {
     [SQL_BEGIN] = "BEGIN IMMEDIATE",
+    [SQL_BEGIN_TO_READ] = "BEGIN",
+    [SQL_READ] = "SELECT count(*) FROM sqlite_schema",
+    [SQL_BEGIN_TO_WRITE] = "PRAGMA user_version = 1",
+    [SQL_ROLLBACK] = "ROLLBACK",
     [SQL_COMMIT] = "COMMIT",
     [SQL_SESSION_TOUCH] = "UPDATE sessions SET data = ?2, updated_at = ?3 WHERE id = ?1",
     [SQL_SESSION_NEW] = "INSERT INTO sessions(token, user_id, agent, data, updated_at, created_at)"
@@ -113,7 +127,8 @@ struct load {
 
     int frames_before; /* in the log after the previous commit */
     uint64_t frame_count;
-    uint64_t busy_count;
+    bool reads_first;
+    uint64_t refused_count;
     uint64_t checkpoint_count;
 };
 
@@ -409,7 +424,7 @@ static void load_prepare(struct load *load)
 {
     for (int i = 0; i < SQL_COUNT; i++) {
         bool of_updates = i == SQL_ACCOUNT;
-        bool of_both = i == SQL_BEGIN || i == SQL_COMMIT;
+        bool of_both = i <= SQL_OF_BOTH;
 
         if (!of_both && of_updates != (load->workload == UPDATES))
             continue;
@@ -502,6 +517,7 @@ static void make(struct load *load, const char *path, uint64_t megabytes)
 
 struct plan {
     uint64_t rate;
+    bool is_random;
     uint64_t seconds;
     int record_fd;
 };
@@ -514,9 +530,33 @@ static int compare_u32(const void *left, const void *right)
     return a < b ? -1 : a > b;
 }
 
+/* Whether it was not refused. */
+static bool attempt(struct load *load, enum statement which)
+{
+    int code = sqlite3_step(load->statements[which]);
+
+    sqlite3_reset(load->statements[which]);
+    if (code != SQLITE_DONE && code != SQLITE_ROW && code != SQLITE_BUSY)
+        die(load, statement_text[which]);
+    return code != SQLITE_BUSY;
+}
+
+static bool begin(struct load *load)
+{
+    if (!load->reads_first)
+        return attempt(load, SQL_BEGIN);
+    run(load, SQL_BEGIN_TO_READ);
+    run(load, SQL_READ);
+    if (attempt(load, SQL_BEGIN_TO_WRITE))
+        return true;
+    run(load, SQL_ROLLBACK);
+    return false;
+}
+
 static void transact(struct load *load)
 {
-    run(load, SQL_BEGIN);
+    for (; !begin(load); load->refused_count++)
+        sleep_until(now_ns() + 100000);
     if (load->workload == WEBAPP)
         webapp_request(load);
     else
@@ -541,11 +581,20 @@ static void report(
 {
     qsort(latencies, count, sizeof *latencies, compare_u32);
     printf("{\"transactions\":%" PRIu64 ",\"seconds\":%.3f,\"rate\":%.1f,\"log_bytes\":%" PRIu64
-           ",\"checkpoints\":%" PRIu64
+           ",\"checkpoints\":%" PRIu64 ",\"refused\":%" PRIu64
            ",\"p50_us\":%u,\"p99_us\":%u,\"p999_us\":%u,\"max_us\":%u}\n",
         count, (double)elapsed_ns / 1e9, (double)count * 1e9 / (double)elapsed_ns,
-        load->frame_count * (4096 + 24), load->checkpoint_count, latencies[count / 2],
-        latencies[count * 99 / 100], latencies[count * 999 / 1000], latencies[count - 1]);
+        load->frame_count * (4096 + 24), load->checkpoint_count, load->refused_count,
+        latencies[count / 2], latencies[count * 99 / 100], latencies[count * 999 / 1000],
+        latencies[count - 1]);
+}
+
+/* Until the next of arrivals that know nothing of each other. */
+static uint64_t random_gap_ns(struct load *load, uint64_t rate)
+{
+    double chance = (double)(1 + random_below(&load->random, 1 << 24)) / (1 << 24);
+
+    return (uint64_t)(-log(chance) * 1e9 / (double)rate);
 }
 
 static void run_load(struct load *load, const struct plan *plan)
@@ -554,6 +603,7 @@ static void run_load(struct load *load, const struct plan *plan)
     uint32_t *latencies = malloc(LATENCY_COUNT_MAX * sizeof *latencies);
     uint64_t start = now_ns();
     uint64_t end = start + plan->seconds * UINT64_C(1000000000);
+    uint64_t due = start;
     uint64_t count = 0;
 
     if (latencies == NULL)
@@ -562,7 +612,8 @@ static void run_load(struct load *load, const struct plan *plan)
         uint64_t done;
 
         if (plan->rate != 0) {
-            began = start + count * UINT64_C(1000000000) / plan->rate;
+            began = plan->is_random ? due : start + count * UINT64_C(1000000000) / plan->rate;
+            due += random_gap_ns(load, plan->rate);
             sleep_until(began);
         } else {
             began = now_ns();
@@ -597,6 +648,7 @@ static void run_command(struct load *load, const char *path, int argc, char **ar
 {
     struct plan plan = { .seconds = 10, .record_fd = -1 };
     uint64_t seed = 1;
+    int busy_timeout_ms = 10000;
 
     for (int i = 0; i + 1 < argc; i += 2) {
         if (strcmp(argv[i], "--rate") == 0)
@@ -605,6 +657,12 @@ static void run_command(struct load *load, const char *path, int argc, char **ar
             plan.seconds = number_of(argv[i + 1]);
         else if (strcmp(argv[i], "--seed") == 0)
             seed = number_of(argv[i + 1]);
+        else if (strcmp(argv[i], "--arrivals") == 0)
+            plan.is_random = strcmp(argv[i + 1], "random") == 0;
+        else if (strcmp(argv[i], "--begin") == 0)
+            load->reads_first = strcmp(argv[i + 1], "read") == 0;
+        else if (strcmp(argv[i], "--busy-timeout") == 0)
+            busy_timeout_ms = (int)number_of(argv[i + 1]);
         else if (strcmp(argv[i], "--record") == 0)
             plan.record_fd = open(argv[i + 1], O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
         else
@@ -614,6 +672,7 @@ static void run_command(struct load *load, const char *path, int argc, char **ar
     load->random.state ^= (seed + 1) * UINT64_C(0x9E3779B97F4A7C15);
     load_open(load, path, 0);
     execute(load, "PRAGMA synchronous=NORMAL; PRAGMA cache_size=-64000");
+    sqlite3_busy_timeout(load->connection, busy_timeout_ms);
     sqlite3_wal_hook(load->connection, on_commit, load);
     load_prepare(load);
     if (load->workload == WEBAPP) {

@@ -3,6 +3,7 @@
  */
 #include "../../../src/capture/checkpoint_policy_priv.h"
 
+#include "base/alloc.h"
 #include "harness/check.h"
 
 static const struct checkpoint_limits limits = { .reset_frame_count = 1000,
@@ -106,12 +107,32 @@ static void a_quiet_try_that_fails_is_paced(void **unused)
     assert_int_equal(history.failure_count, 0);
 }
 
+/* Only beyond the size, only by steps, and the first reset that comes to an end takes it back. */
+static void a_log_that_grows_past_its_size_is_held_ever_longer(void **unused)
+{
+    (void)unused;
+    static const unsigned expected[] = { 1, 2, 4, 8, 10, 10 };
+    struct checkpoint_history history = { 0 };
+    struct checkpoint_facts large = { .log_used_size = 1 << 20 };
+    struct checkpoint_facts small = { .log_used_size = (1 << 20) - 1 };
+
+    for (size_t index = 0; index < array_count(expected); index++) {
+        assert_int_equal(checkpoint_urgency(&large, &limits, &history), expected[index]);
+        assert_int_equal(checkpoint_urgency(&small, &limits, &history), 1);
+        checkpoint_note_urgent(&history, false, true); /* a reader's fault */
+        checkpoint_note_urgent(&history, false, false);
+    }
+    checkpoint_note_urgent(&history, true, false);
+    assert_int_equal(checkpoint_urgency(&large, &limits, &history), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_case_is_decided_as_written),
         cmocka_unit_test(a_reader_makes_it_back_off_and_nobody_else),
         cmocka_unit_test(a_quiet_try_that_fails_is_paced),
+        cmocka_unit_test(a_log_that_grows_past_its_size_is_held_ever_longer),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -312,6 +312,35 @@ static void a_foreign_reader_is_not_waited_for(void **state)
     wal_fixture_close(&fixture);
 }
 
+/* Whoever has begun to read and goes on to write is refused at once by a lock of ours. */
+static void a_transaction_of_another_process_is_seen_and_not_waited_for_long(void **state)
+{
+    struct wal_fixture fixture;
+    struct histogram holds = { 0 };
+    struct reset_limits limits = {
+        .write_lock_budget_ms = 1000, .write_lock_wait_ms = 1000, .holds = &holds
+    };
+    struct cut_report cut;
+    struct error err = { 0 };
+
+    (void)state;
+    pinned_fixture_open(&fixture);
+    wal_fixture_insert(&fixture, 5, 3000);
+    assert_false(database_has_foreign_reader(fixture.database)); /* the pin is our own */
+    other_process_run(&fixture.app, "BEGIN");
+    assert_false(database_has_foreign_reader(fixture.database));
+    other_process_run(&fixture.app, "SELECT count(*) FROM t");
+    assert_true(database_has_foreign_reader(fixture.database));
+
+    CHECK_OK(log_cut(fixture.database, &limits, 1 << 20, &cut, &err));
+    assert_true(holds.count > 0);
+    assert_true(database_has_foreign_reader(fixture.database));
+    other_process_run(&fixture.app, "COMMIT");
+    assert_false(database_has_foreign_reader(fixture.database));
+    assert_true(pin_is_listed(index_inode(&fixture))); /* to ask does not cost our own locks */
+    wal_fixture_close(&fixture);
+}
+
 static void a_writer_that_stays_is_not_waited_for(void **state)
 {
     struct wal_fixture fixture;
@@ -703,6 +732,7 @@ int main(void)
         cmocka_unit_test(a_reset_lets_the_next_writer_restart_the_log),
         cmocka_unit_test(a_reset_beside_a_busy_writer_takes_the_write_lock_for_a_moment),
         cmocka_unit_test(a_foreign_reader_is_not_waited_for),
+        cmocka_unit_test(a_transaction_of_another_process_is_seen_and_not_waited_for_long),
         cmocka_unit_test(a_writer_that_stays_is_not_waited_for),
         cmocka_unit_test(a_capture_that_fails_leaves_the_old_pin_and_no_lock),
         cmocka_unit_test(the_log_is_not_let_go_before_it_is_settled),
