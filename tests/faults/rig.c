@@ -437,7 +437,8 @@ void rig_check_claim(struct rig *rig, bool all)
         .txid = entry_durable_txid_locked(rig->entry),
     };
     pthread_mutex_unlock(&rig->entry->mu);
-    if (all) {
+    /* A stale listing may have hidden a timeline of another writer, which then is the newest. */
+    if (all && !rig->may_be_older) {
         rig_check_newest(rig);
     } else if (claimed.txid > 0) {
         RIG_MUST(rig_restore_to(rig, &claimed, &err));
@@ -481,7 +482,8 @@ void rig_check(struct rig *rig)
     if (rig->entry == NULL)
         rig_start(rig);
     rig_must_settle(rig);
-    rig_check_newest(rig);
+    if (!rig->may_be_older)
+        rig_check_newest(rig);
 
     /* And once more from the start, with a next commit. */
     rig_stop(rig);
