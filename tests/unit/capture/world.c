@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/text.h"
 #include "codec/digest.h"
+#include "harness/sql.h"
 #include "replay.h"
 
 #include <fcntl.h>
@@ -23,14 +24,6 @@ enum {
 };
 
 static const struct database_id world_id = { { 'w', 'o', 'r', 'l', 'd' } };
-
-static void sql_on(sqlite3 *db, const char *sql)
-{
-    char *message = NULL;
-
-    if (sqlite3_exec(db, sql, NULL, NULL, &message) != SQLITE_OK)
-        fail_msg("%s: %s", sql, message);
-}
 
 static void world_open_app(struct world *world)
 {
@@ -53,7 +46,7 @@ struct world world_new(uint32_t page_size)
     auto_free char *sql = text_format("PRAGMA page_size=%u; PRAGMA journal_mode=WAL;"
                                       "CREATE TABLE first(x); INSERT INTO first VALUES(1);",
         page_size);
-    sql_on(world.app, sql);
+    sql_run(world.app, sql);
     return world;
 }
 
@@ -69,7 +62,7 @@ void world_free(struct world *world)
 void world_sql(struct world *world, const char *sql)
 {
     world_open_app(world);
-    sql_on(world->app, sql);
+    sql_run(world->app, sql);
 }
 
 int64_t world_number(struct world *world, const char *sql)

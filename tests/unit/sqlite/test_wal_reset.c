@@ -13,6 +13,7 @@
 #include "base/alloc.h"
 #include "harness/check.h"
 #include "harness/scratch.h"
+#include "harness/sql.h"
 
 #include <sqlite3.h>
 #include <stdio.h>
@@ -52,20 +53,12 @@ static int world_unfetch(sqlite3_file *file, sqlite3_int64 offset, void *memory)
     return result;
 }
 
-static void run(sqlite3 *db, const char *sql)
-{
-    char *message = NULL;
-
-    if (sqlite3_exec(db, sql, NULL, NULL, &message) != SQLITE_OK)
-        fail_msg("%s: %s", sql, message);
-}
-
 static void world_update(struct world *world, int id)
 {
     char sql[64];
 
     snprintf(sql, sizeof sql, "UPDATE t SET c=c+1 WHERE id=%d", id);
-    run(world->writer, sql);
+    sql_run(world->writer, sql);
     world->expected[id]++;
 }
 
@@ -79,7 +72,7 @@ static sqlite3 *world_connect(const struct world *world)
     sqlite3 *db = NULL;
 
     assert_int_equal(sqlite3_open(world->path, &db), SQLITE_OK);
-    run(db, "PRAGMA wal_autocheckpoint=0");
+    sql_run(db, "PRAGMA wal_autocheckpoint=0");
     return db;
 }
 
@@ -100,13 +93,13 @@ static void world_open(struct world *world)
     *world = (struct world){ .scratch = scratch_new() };
     world->path = scratch_path(&world->scratch, "app.db");
     world->writer = world_connect(world);
-    run(world->writer, "PRAGMA journal_mode=wal");
-    run(world->writer, "CREATE TABLE t(id INTEGER PRIMARY KEY, c INT, p BLOB)");
-    run(world->writer, "WITH n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<64) "
-                       "INSERT INTO t SELECT i, 0, randomblob(3500) FROM n");
-    run(world->writer, "PRAGMA wal_checkpoint(TRUNCATE)");
+    sql_run(world->writer, "PRAGMA journal_mode=wal");
+    sql_run(world->writer, "CREATE TABLE t(id INTEGER PRIMARY KEY, c INT, p BLOB)");
+    sql_run(world->writer, "WITH n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<64) "
+                           "INSERT INTO t SELECT i, 0, randomblob(3500) FROM n");
+    sql_run(world->writer, "PRAGMA wal_checkpoint(TRUNCATE)");
     world->checkpointer = world_connect(world);
-    run(world->checkpointer, "SELECT count(*) FROM t");
+    sql_run(world->checkpointer, "SELECT count(*) FROM t");
     world_hook(world, world->checkpointer);
 }
 

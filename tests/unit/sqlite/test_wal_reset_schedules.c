@@ -12,6 +12,7 @@
 #include "harness/check.h"
 #include "harness/schedule.h"
 #include "harness/scratch.h"
+#include "harness/sql.h"
 
 #include <limits.h>
 #include <sqlite3.h>
@@ -44,14 +45,6 @@ struct world {
     unsigned captured_count;
     void (*ours)(struct world *world);
 };
-
-static void run(sqlite3 *db, const char *sql)
-{
-    char *message = NULL;
-
-    if (sqlite3_exec(db, sql, NULL, NULL, &message) != SQLITE_OK)
-        fail_msg("%s: %s", sql, message);
-}
 
 /* ---- the actors */
 
@@ -171,8 +164,8 @@ static sqlite3 *world_connect(const struct world *world)
     sqlite3 *db = NULL;
 
     assert_int_equal(sqlite3_open(world->path, &db), SQLITE_OK);
-    run(db, "PRAGMA wal_autocheckpoint=0");
-    run(db, "PRAGMA synchronous=off");
+    sql_run(db, "PRAGMA wal_autocheckpoint=0");
+    sql_run(db, "PRAGMA synchronous=off");
     return db;
 }
 
@@ -181,14 +174,14 @@ static void world_open(struct world *world, int checkpoint_mode)
     *world = (struct world){ .scratch = scratch_new(), .checkpoint_mode = checkpoint_mode };
     world->path = scratch_path(&world->scratch, "app.db");
     world->writer = world_connect(world);
-    run(world->writer, "PRAGMA page_size=512");
-    run(world->writer, "PRAGMA journal_mode=wal");
-    run(world->writer, "CREATE TABLE t(id INTEGER PRIMARY KEY, c INT, p BLOB)");
-    run(world->writer, "WITH n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<8) "
-                       "INSERT INTO t SELECT i, 0, zeroblob(300) FROM n");
-    run(world->writer, "PRAGMA wal_checkpoint(TRUNCATE)");
+    sql_run(world->writer, "PRAGMA page_size=512");
+    sql_run(world->writer, "PRAGMA journal_mode=wal");
+    sql_run(world->writer, "CREATE TABLE t(id INTEGER PRIMARY KEY, c INT, p BLOB)");
+    sql_run(world->writer, "WITH n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<8) "
+                           "INSERT INTO t SELECT i, 0, zeroblob(300) FROM n");
+    sql_run(world->writer, "PRAGMA wal_checkpoint(TRUNCATE)");
     world->checkpointer = world_connect(world);
-    run(world->checkpointer, "SELECT count(*) FROM t");
+    sql_run(world->checkpointer, "SELECT count(*) FROM t");
 }
 
 static void world_fill_log(struct world *world)
@@ -201,7 +194,7 @@ static void world_fill_log(struct world *world)
 static void begin_copied(struct world *world)
 {
     world_fill_log(world);
-    run(world->writer, "PRAGMA wal_checkpoint(PASSIVE)");
+    sql_run(world->writer, "PRAGMA wal_checkpoint(PASSIVE)");
 }
 
 static void world_open_database(struct world *world)
@@ -244,7 +237,7 @@ static void begin_pinned_copied(struct world *world)
 {
     begin_pinned(world);
     world_advance(world);
-    run(world->writer, "PRAGMA wal_checkpoint(PASSIVE)");
+    sql_run(world->writer, "PRAGMA wal_checkpoint(PASSIVE)");
 }
 
 /* Our pin in slot 0: the next commit restarts the log. */
