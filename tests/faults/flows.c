@@ -170,6 +170,34 @@ static void prepare_claimed(struct rig *rig)
     rig_sql(rig, "INSERT INTO t(v) VALUES(randomblob(1500))");
 }
 
+/*
+ * The whole machine was set back, the replica was not. Another one may have written what is there:
+ * wherever this one dies while it adopts and claims, it never goes on in that timeline.
+ */
+static void prepare_set_back(struct rig *rig)
+{
+    auto_free char *state = config_state_dir_of(&rig->config.dbs[0]);
+    auto_free char *kept = scratch_path(&rig->scratch, "kept");
+    auto_free char *keep =
+        text_format("mkdir '%s' && cp -a '%s' '%s' '%s'", kept, rig->path, state, kept);
+    auto_free char *put_back = text_format(
+        "rm -rf '%s' && cp -a '%s'/. '%s' && rm -r '%s'", state, kept, rig->scratch.folder, kept);
+
+    prepare_stopped(rig);
+    rig_sql(rig, "PRAGMA wal_checkpoint(TRUNCATE)");
+    rig_close_app(rig);
+    assert_int_equal(system(keep), 0);
+    rig_sql(rig, "UPDATE t SET v = randomblob(2000) WHERE id = 2");
+    rig_start(rig);
+    rig_must_settle(rig);
+    rig_remember(rig);
+    rig->is_sealed = true;
+    rig_stop(rig);
+    rig_close_app(rig);
+    assert_int_equal(system(put_back), 0);
+    rig_sql(rig, "INSERT INTO t(v) VALUES(randomblob(700))");
+}
+
 /* ---- from the replica */
 
 static void prepare_replica(struct rig *rig)
@@ -240,18 +268,19 @@ static rc flow_look(struct rig *rig, struct error *err)
 }
 
 const struct flow flows[] = {
-    { "first_sync", prepare_nothing, flow_start, NULL, true, false },
-    { "steady_sync", prepare_commits, flow_settle, NULL, true, false },
-    { "reset_and_truncate", prepare_long_log, flow_settle, NULL, true, false },
-    { "part_copied", prepare_part_copied, flow_settle, NULL, true, false },
-    { "snapshot", prepare_snapshot, flow_settle, NULL, true, false },
-    { "restart", prepare_restart, flow_start, NULL, true, false },
-    { "resync", prepare_resync, flow_start, NULL, true, true },
-    { "adopt", prepare_adopt, flow_start, NULL, true, true },
-    { "replaced", prepare_replaced, flow_start, NULL, true, true },
-    { "page_size", prepare_page_size, flow_start, NULL, true, true },
-    { "claimed", prepare_claimed, flow_start, NULL, true, true },
-    { "restore", prepare_replica, flow_restore, end_restore, false, false },
-    { "look", prepare_replica, flow_look, NULL, false, false },
+    { "first_sync", prepare_nothing, flow_start, NULL, true, false, false },
+    { "steady_sync", prepare_commits, flow_settle, NULL, true, false, false },
+    { "reset_and_truncate", prepare_long_log, flow_settle, NULL, true, false, false },
+    { "part_copied", prepare_part_copied, flow_settle, NULL, true, false, false },
+    { "snapshot", prepare_snapshot, flow_settle, NULL, true, false, false },
+    { "restart", prepare_restart, flow_start, NULL, true, false, false },
+    { "resync", prepare_resync, flow_start, NULL, true, true, false },
+    { "adopt", prepare_adopt, flow_start, NULL, true, true, false },
+    { "replaced", prepare_replaced, flow_start, NULL, true, true, false },
+    { "page_size", prepare_page_size, flow_start, NULL, true, true, false },
+    { "claimed", prepare_claimed, flow_start, NULL, true, true, false },
+    { "set_back", prepare_set_back, flow_start, NULL, true, true, true },
+    { "restore", prepare_replica, flow_restore, end_restore, false, false, false },
+    { "look", prepare_replica, flow_look, NULL, false, false, false },
 };
 const size_t flow_count = array_count(flows);

@@ -14,7 +14,8 @@ struct flow {
     void (*end)(
         struct rig *rig, rc code, bool lasts); /* nothing is refused any more; may be NULL */
     bool needs_daemon;                         /* RUN leaves a daemon that goes on */
-    bool is_unusual; /* an operator is told of it, also when nothing fails */
+    bool is_unusual;    /* an operator is told of it, also when nothing fails */
+    bool needs_listing; /* what it is about is not known while a listing lacks the newest objects */
 };
 
 extern const struct flow flows[];

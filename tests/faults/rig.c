@@ -473,6 +473,21 @@ static void rig_check_file(struct rig *rig)
     rig_image_release(&image);
 }
 
+/* The timeline still ends where it did. */
+static void rig_check_sealed(struct rig *rig)
+{
+    struct error err = { 0 };
+    struct store *store = NULL;
+    struct replica_position end;
+
+    CHECK_OK(store_open(&store, rig->url, &rig->config.dbs[0].replica.options, &err));
+    struct replica *replica = replica_new(store);
+    CHECK_OK(replica_log_end(replica, rig->durable_timeline, &end, &err));
+    assert_int_equal(end.txid, rig->durable_txid);
+    replica_free(replica);
+    store_free(store);
+}
+
 void rig_check(struct rig *rig)
 {
     fault_disarm();
@@ -501,6 +516,8 @@ void rig_check(struct rig *rig)
         };
         rig_check_restore(rig, &target, &rig->durable_image);
     }
+    if (rig->is_sealed)
+        rig_check_sealed(rig);
     rig_check_names(rig, rig->scratch.folder);
     rig_check_file(rig);
 }

@@ -40,6 +40,7 @@ struct rig {
     uint32_t durable_timeline;
     uint64_t durable_txid;
     struct rig_image durable_image;
+    bool is_sealed;               /* nothing may follow there: another writer may be at it */
     struct rig_image older_image; /* of the rig_remember() before, if there was one */
     struct rig_image source;      /* what the application wrote, when the fault was armed */
     bool may_be_older;            /* a listing does not show what was put last */

@@ -194,6 +194,9 @@ static void strike_kind(const struct flow *flow, const struct kind *kind)
     struct fault_plan plan = kind->plan;
     struct tally tally = { 0 };
     clock_t began = clock();
+
+    if (flow->needs_listing && plan.calls == FAULT_BIT(FAULT_REQUEST_LIST))
+        return;
     uint64_t count = count_calls(flow, kind);
     uint64_t wanted = is_long ? UINT64_MAX : (uint64_t)kind->share * strike_unit + STRIKE_FEW;
     uint64_t step = count <= wanted ? 1 : (count + wanted - 1) / wanted;
