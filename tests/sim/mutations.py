@@ -103,9 +103,10 @@ MUTATIONS = {
           "int64_t time_ms = capture->wall_ms;")],
     ),
     "folders-unsynced": (
-        "the folders of the spool are not synced when they are made",
-        "src/segment/dir.c",
-        [("TRY(fs_sync_parent(folder, err)); TRY(fs_sync_parent(parent, err));", "(void)parent;")],
+        "no folder is synced, neither after it was made nor after a name in it",
+        "src/base/fs.c",
+        [("if (FS_UNINTERRUPTED(fsync(fd)) != 0 && errno != EINVAL) FAIL_SYS(err, \"sync folder '%s'\", parent);",
+          "(void)parent;")],
     ),
     "log-overtaken": (
         "a snapshot that was faster is taken for the end of the stored log",
@@ -124,13 +125,6 @@ MUTATIONS = {
         "a merged segment holds pages as they were written later",
         "src/capture/spool_merge.c",
         [("if (kept_pages_has(&merge->kept, pgno))", "if (false)")],
-    ),
-    "frame-unread": (
-        "a frame that could not be read is taken for what the memory held",
-        "src/sqlite/database.c",
-        [("return fs_read_exact(database->log_fd, out, database->page_size, offset, err);",
-          "if (fs_read_exact(database->log_fd, out, database->page_size, offset, err) != RC_OK)"
-          " (void)0; return RC_OK;")],
     ),
     "stale-believed": (
         "a timeline departs from a transaction that the replica does not show",
