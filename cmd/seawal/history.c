@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "command.h"
+#include "history_tree.h"
 #include "interrupt.h"
 #include "output.h"
 #include "place.h"
@@ -25,12 +26,13 @@ static const struct flag_spec history_flag_specs[] = {
     CONFIG_FLAGS(struct history_flags, config),
 };
 
-#define TIMELINE_COLUMN(...) COLUMN_OF(struct replica_timeline, __VA_ARGS__)
+#define TIMELINE_COLUMN(...) COLUMN_OF(struct history_timeline, __VA_ARGS__)
 static const struct column timeline_columns[] = {
-    TIMELINE_COLUMN("timeline", NULL, COLUMN_TIMELINE, timeline),
-    TIMELINE_COLUMN("parent_timeline", NULL, COLUMN_TIMELINE, parent_timeline),
-    TIMELINE_COLUMN("parent_txid", NULL, COLUMN_TXID, parent_txid),
-    TIMELINE_COLUMN("claimed", NULL, COLUMN_TIME, time_ms),
+    TIMELINE_COLUMN("timeline", NULL, COLUMN_TIMELINE, info.timeline),
+    TIMELINE_COLUMN("parent_timeline", NULL, COLUMN_TIMELINE, info.parent_timeline),
+    TIMELINE_COLUMN("parent_txid", NULL, COLUMN_TXID, info.parent_txid),
+    TIMELINE_COLUMN("parent_time", NULL, COLUMN_TIME, parent_ms),
+    TIMELINE_COLUMN("claimed", NULL, COLUMN_TIME, info.time_ms),
 };
 
 #define WINDOW_COLUMN(...) COLUMN_OF(struct history_window, __VA_ARGS__)
@@ -183,8 +185,7 @@ static struct output_rows history_gaps(
 
 static json_t *history_timeline_json(const struct history_timeline *timeline)
 {
-    json_t *object =
-        output_object(timeline_columns, array_count(timeline_columns), &timeline->info);
+    json_t *object = output_object(timeline_columns, array_count(timeline_columns), timeline);
     struct output_rows windows = history_windows(timeline);
     struct output_rows merged = history_merged(timeline);
     struct output_rows snapshots = history_snapshots(timeline);
@@ -218,6 +219,9 @@ static void history_print_json(const struct place *place, const struct history *
     json_object_set_new(object, "replica", json_string(store_name(place->store)));
     json_object_set_new(object, "database_id", json_string(id));
     json_object_set_new(object, "page_size", json_integer(history->page_size));
+    if (history->timeline_count > 0)
+        json_object_set_new(object, "newest_timeline",
+            json_sprintf("%08x", history->timelines[history->timeline_count - 1].info.timeline));
     json_object_set_new(object, "timelines", timelines);
     output_json(object);
 }
@@ -235,7 +239,7 @@ static void history_print_timeline(
     auto_free struct gap_row *gap_rows = NULL;
     struct output_rows gaps = history_gaps(timeline, &gap_rows);
 
-    printf("timeline %08" PRIx32, timeline->info.timeline);
+    printf("\ntimeline %08" PRIx32, timeline->info.timeline);
     if (timeline->info.parent_timeline != 0)
         printf(", after transaction %" PRIu64 " of %08" PRIx32, timeline->info.parent_txid,
             timeline->info.parent_timeline);
@@ -264,7 +268,8 @@ static void history_print_timeline(
 static void history_print(
     const struct place *place, const struct history *history, const struct history_flags *flags)
 {
-    printf("%s\n", store_name(place->store));
+    printf("%s\n\n", store_name(place->store));
+    history_tree_print(history);
     for (size_t index = 0; index < history->timeline_count; index++)
         history_print_timeline(&history->timelines[index], flags);
 }

@@ -73,6 +73,7 @@ struct status_row {
     const char *sqlite_library;
     const char *wal_reset_bug;
     const char *error;
+    char taken_over[REPLICA_CLAIM_TEXT_SIZE + 64]; /* by whom; empty: not */
 };
 
 /* What SQLite's WAL-reset bug can do or has done to a database. */
@@ -208,6 +209,14 @@ static int64_t status_lag(
     return now_ms > since_ms ? now_ms - since_ms : 0;
 }
 
+/* Another writer claimed a timeline behind the one that is written here. */
+static bool status_is_taken_over(const struct status_facts *facts)
+{
+    return facts->local_code == RC_OK && facts->replica_code == RC_OK &&
+           facts->peek.position.timeline > 0 &&
+           facts->replica.newest_timeline.timeline > facts->peek.position.timeline;
+}
+
 static const char *status_word(const struct status_facts *facts, const struct status_row *row)
 {
     if (!facts->database_exists)
@@ -229,6 +238,8 @@ static const char *status_word(const struct status_facts *facts, const struct st
         return "not asked";
     if (facts->replica_code != RC_OK && facts->replica_code != RC_CANCELLED)
         return "unreachable";
+    if (status_is_taken_over(facts))
+        return "taken over";
     if (facts->peek.log == CAPTURE_PEEK_AHEAD)
         return "not captured";
     return row->spool_count > 0 ? "behind" : "ok";
@@ -266,6 +277,12 @@ static struct status_row status_judge(const struct status_facts *facts, int64_t 
         row.error = facts->err.text;
     if (facts->room_code == RC_NO_SPACE)
         row.error = facts->room_err.text;
+    if (row.error == NULL && status_is_taken_over(facts)) {
+        char claim[REPLICA_CLAIM_TEXT_SIZE];
+        replica_claim_describe(claim, &facts->replica.newest_timeline);
+        snprintf(row.taken_over, sizeof row.taken_over,
+            "another process has taken this history over (%s)", claim);
+    }
     row.lag_ms = status_lag(facts, status_count_spool(&row, facts), now_ms);
     row.status = status_word(facts, &row);
     status_judge_sqlite(&row, &facts->look);
@@ -283,7 +300,7 @@ static enum exit_code status_exit_code(const struct status_facts *facts,
     if (facts->replica_code != RC_OK && facts->replica_code != RC_CANCELLED)
         return exit_code_of(facts->replica_code, &facts->err, EXIT_WHILE_ASKING);
     if (!facts->database_exists || facts->local_code == RC_NOT_FOUND ||
-        facts->room_code == RC_NO_SPACE)
+        facts->room_code == RC_NO_SPACE || status_is_taken_over(facts))
         return EXIT_FAILED;
     if (facts->replica_code == RC_OK && facts->replica.position.txid == 0)
         return EXIT_NOT_THERE;
@@ -394,9 +411,12 @@ static int status_print(const struct command *self, const struct config *config,
         rows[index] = status_judge(&facts[index], clock_wall_ms());
         worst = status_worse(worst, status_exit_code(&facts[index], &rows[index], flags));
     }
-    for (size_t index = 0; index < config->db_count; index++)
+    for (size_t index = 0; index < config->db_count; index++) {
         rows[index].sqlite_writer_text =
             rows[index].sqlite_writer[0] == '\0' ? NULL : rows[index].sqlite_writer;
+        if (rows[index].taken_over[0] != '\0')
+            rows[index].error = rows[index].taken_over;
+    }
     if (cancel_asked(cancel)) {
         command_say(self, "interrupted");
         return EXIT_FAILED;
@@ -442,8 +462,9 @@ const struct command command_status = {
         "captured transaction, the last one in the replica, what waits in the spool, and the\n"
         "lag: the age of the oldest commit that is known to be missing from the replica.\n"
         "\n"
-        "Exit codes: 1 a lag beyond -max-lag, a full disk, or a database that was never\n"
-        "replicated; 3 no backup; 4 a replica that could not be asked; 5 damage.\n",
+        "Exit codes: 1 a lag beyond -max-lag, a full disk, a database that was never\n"
+        "replicated, or whose history another writer has taken over; 3 no backup;\n"
+        "4 a replica that could not be asked; 5 damage.\n",
     .flags = status_flag_specs,
     .flags_size = sizeof(struct status_flags),
     .flag_defaults = &status_defaults,

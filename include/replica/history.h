@@ -55,6 +55,7 @@ struct history_gap {
 
 struct history_timeline {
     struct replica_timeline info;
+    int64_t parent_ms; /* when the transaction was that it departs after; 0: not known */
     struct history_snapshot *snapshots; /* ascending by first_txid */
     size_t snapshot_count;
     struct history_segment *segments; /* ascending by level, then min_txid */

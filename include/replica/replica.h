@@ -158,11 +158,17 @@ must_use rc replica_claim_timeline(struct replica *replica,
     const struct replica_claim_options *options, uint32_t *ret_timeline, struct error *err);
 
 /*
- * Whether somebody claimed a newer timeline than TIMELINE (one small request): a writer that finds
- * out stops, see promise 9.
+ * Who claimed the timeline behind TIMELINE (one small request): a writer that finds out stops, see
+ * promise 9. RET: its record; timeline 0: nobody did.
  */
-must_use rc replica_is_superseded(
-    struct replica *replica, uint32_t timeline, bool *ret, struct error *err);
+must_use rc replica_successor(
+    struct replica *replica, uint32_t timeline, struct replica_timeline *ret, struct error *err);
+
+/* For people: "timeline 00000002, claimed by host 'web-2', process 4711, at
+ * 2026-11-21T10:00:00.000Z". */
+enum { REPLICA_CLAIM_TEXT_SIZE = 256 };
+void replica_claim_describe(
+    char out[REPLICA_CLAIM_TEXT_SIZE], const struct replica_timeline *timeline);
 
 /*
  * The last transaction that the segments of TIMELINE itself tell of, whether it restores or not;

@@ -40,6 +40,11 @@ struct uploader_options {
      * empty: no segment leads there, so when all before it is stored it is reached. txid 0: none.
      */
     struct replica_position origin;
+
+    /* Called before each segment is stored; a failure ends the drain with it. May be NULL. */
+    rc (*before_store)(void *payload, struct error *err);
+    void *before_store_payload;
+
     bool keep;             /* leave stored segments in the spool (other replicas still need them) */
     struct cancel *cancel; /* looked at between segments; may be NULL; borrowed */
 };

@@ -189,6 +189,12 @@ void entry_refuse(struct entry *entry, const struct error *err)
     scheduler_at(entry->context->scheduler, &entry->open_job, 0);
 }
 
+void entry_note_failure_locked(struct entry *entry, const struct error *err)
+{
+    if (entry->state != ENTRY_REFUSED)
+        entry->refusal = *err;
+}
+
 void entry_note_position(struct entry *entry, const struct capture_position *position)
 {
     pthread_mutex_lock(&entry->mu);
@@ -262,6 +268,7 @@ rc entry_claim(struct entry *entry, const struct replica_position *parent, uint3
         .time_ms = clock_wall_ms(),
     };
 
+    TRY(entry_claim_note(entry, writer, err));
     TRY(replica_claim_timeline(entry->replica, &claim, ret, err));
     log_event(LOG_WARN, "new timeline", "db", entry->config->path, "timeline", log_u64(*ret),
         "parent_timeline", log_u64(parent->timeline), "parent_txid", log_u64(parent->txid), NULL);

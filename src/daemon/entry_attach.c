@@ -218,21 +218,22 @@ static rc attach_look(struct entry *entry, const struct attach_local *local,
 
 /* ---- before the first upload */
 
-/* Another writer in a newer timeline. */
+/* A newer timeline: RET is the claim of another writer, or all zero. */
 static rc attach_check_newest(struct entry *entry, const struct capture_position *captured,
-    struct attach_sight *sight, struct error *err)
+    struct attach_sight *sight, struct replica_timeline *ret, struct error *err)
 {
     const struct replica_info *info = &sight->info;
+    bool is_ours = false;
 
+    *ret = (struct replica_timeline){ 0 };
     if (info->newest_timeline.timeline <= captured->timeline)
         return RC_OK;
-    if (info->position.timeline > captured->timeline)
-        FAIL(err, RC_MISMATCH,
-            "another process has continued this history in timeline %u (%s), we are in %u; stop "
-            "one of them, then remove the state folder '%s' to go on from the newest",
-            info->newest_timeline.timeline, info->newest_timeline.writer, captured->timeline,
-            entry->state_dir);
-    /* Claimed, and nothing in it: most likely by us, in a run that ended right then. */
+    if (info->position.timeline <= captured->timeline)
+        TRY(entry_claimed_before(entry, &info->newest_timeline, &is_ours, err));
+    if (!is_ours) {
+        *ret = info->newest_timeline;
+        return RC_OK;
+    }
     sight->apart = "a newer timeline was claimed and not used";
     return RC_OK;
 }
@@ -277,9 +278,11 @@ static void attach_take(struct entry *entry, const struct attach_sight *sight,
 }
 
 static struct uploader *attach_uploader(struct entry *entry, const struct attach_local *local,
-    const struct attach_sight *sight, uint64_t origin_txid)
+    const struct attach_sight *sight, uint64_t origin_txid, bool is_fenced)
 {
     struct uploader_options options = {
+        .before_store = is_fenced ? entry_fence_before : NULL,
+        .before_store_payload = entry,
         .spool_folder = local->spool_dir,
         .durable = sight->durable,
         .cancel = entry->context->cancel,
@@ -299,16 +302,21 @@ rc entry_attach(struct entry *entry, struct error *err)
 
     struct attach_local local = { .captured = &captured, .spool_dir = entry->spool_dir };
     struct attach_sight sight;
+    struct replica_timeline successor;
     TRY(attach_look(entry, &local, &sight, err));
-    TRY(attach_check_newest(entry, &captured, &sight, err));
+    TRY(attach_check_newest(entry, &captured, &sight, &successor, err));
+    if (successor.timeline != 0 && sight.apart != NULL)
+        return entry_taken_over(entry, &successor, err);
     if (sight.apart != NULL) {
         attach_give_up(entry, &captured, &sight);
         entry_reopen(entry, 0);
         FAIL(err, RC_CANCELLED, "opened again: %s", sight.apart);
     }
     uploader_free(entry->uploader);
-    entry->uploader = attach_uploader(entry, &local, &sight, entry->origin_txid);
-    attach_take(entry, &sight, snapshot_done_count, &sight.durable);
+    entry->uploader = attach_uploader(entry, &local, &sight, entry->origin_txid, true);
+    entry_fence_noted(entry, &successor);
+    if (successor.timeline == 0)
+        attach_take(entry, &sight, snapshot_done_count, &sight.durable);
     return RC_OK;
 }
 
@@ -333,11 +341,14 @@ rc entry_store_spool(struct entry *entry, const struct capture *capture, struct 
     const struct capture_position *captured = capture_position(capture);
     struct attach_local local = { .captured = captured, .spool_dir = capture_spool_dir(capture) };
     struct attach_sight sight;
+    struct replica_timeline successor = { 0 };
     struct upload_report report;
 
     TRY(attach_look(entry, &local, &sight, err));
     if (!entry->by_replica)
-        TRY(attach_check_newest(entry, captured, &sight, err));
+        TRY(attach_check_newest(entry, captured, &sight, &successor, err));
+    if (successor.timeline != 0)
+        return entry_taken_over(entry, &successor, err);
     if (sight.apart != NULL && !entry->by_replica) {
         attach_give_up(entry, captured, &sight);
         FAIL(err, RC_BUSY, "to be opened again: %s", sight.apart);
@@ -352,7 +363,7 @@ rc entry_store_spool(struct entry *entry, const struct capture *capture, struct 
         return RC_OK;
     }
     struct uploader *uploader =
-        attach_uploader(entry, &local, &sight, capture_origin_txid(capture));
+        attach_uploader(entry, &local, &sight, capture_origin_txid(capture), false);
     rc stored = uploader_drain(uploader, &report, err);
     uploader_free(uploader);
     return stored;

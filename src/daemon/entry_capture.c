@@ -208,7 +208,7 @@ static void entry_capture_done(struct entry *entry, const struct entry_round *ro
     entry->uncaptured_since_ms = entry->log_written ? round->began_ms : 0;
     entry->in_slot_zero = round->maintain.pin_in_slot_zero;
     if (!entry->draining)
-        entry->refusal = (struct error){ 0 };
+        entry_note_failure_locked(entry, &(struct error){ 0 });
     pthread_mutex_unlock(&entry->mu);
 
     entry->reset_pending = entry_round_leaves_reset(entry, round);
@@ -271,7 +271,7 @@ static void entry_capture_failed(struct entry *entry, const struct error *err, b
     }
     entry->busy_count = 0;
     pthread_mutex_lock(&entry->mu);
-    entry->refusal = *err;
+    entry_note_failure_locked(entry, err);
     pthread_mutex_unlock(&entry->mu);
 
     metrics_add(&entry->metrics, METRIC_SYNC_ERRORS, 1);

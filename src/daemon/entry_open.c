@@ -308,7 +308,10 @@ static rc entry_open(struct entry *entry, bool *ret_refused, struct error *err)
 
     TRY(entry_await_room(entry, err));
     TRY(entry_capture_open(entry, &capture, err));
+    entry_note_folders(entry, capture);
     rc opened = entry_open_capture(entry, capture, err);
+    if (opened == RC_OK)
+        opened = entry_claim_forget(entry, err);
     if (opened != RC_OK) {
         *ret_refused = opened == RC_MISMATCH || opened == RC_UNSUPPORTED;
         if (opened == RC_NO_SPACE && capture_state_kind(capture) == CAPTURE_STATE_POSITION)
@@ -342,7 +345,7 @@ static void entry_open_failed(struct entry *entry, const struct error *err)
         trouble_backoff_ms(&entry->open_trouble, ENTRY_RETRY_FIRST_MS, ENTRY_RETRY_MAX_MS);
 
     pthread_mutex_lock(&entry->mu);
-    entry->refusal = *err;
+    entry_note_failure_locked(entry, err);
     if (err->code == RC_NO_SPACE && entry->no_room)
         wait_ms = ENTRY_ROOM_RETRY_MS;
     pthread_mutex_unlock(&entry->mu);

@@ -62,6 +62,14 @@ struct merger_sight {
     uint32_t timeline;
 };
 
+/* When to look whether another writer has taken the history over (entry_fence.c). */
+struct entry_fence {
+    uint64_t stored_count; /* segments since the last look */
+    int64_t due_ms;        /* monotonic: the next look, when something is stored by then */
+    int64_t looked_ms;     /* wall clock, which goes on while a machine sleeps */
+    struct replica_timeline successor; /* its claim; timeline 0: none was found */
+};
+
 struct entry {
     struct entry_context *context;
     const struct db_config *config;
@@ -103,8 +111,7 @@ struct entry {
     pthread_mutex_t replica_mu; /* held by the open and the upload work as a whole, nobody else */
     struct uploader *uploader;  /* guarded by replica_mu */
     uint64_t written_durable;   /* guarded by replica_mu: what the durable file says */
-    int64_t fence_due_ms; /* guarded by replica_mu: when to look for other writers; monotonic */
-    bool fence_wanted;    /* guarded by replica_mu: something was stored unlooked */
+    struct entry_fence fence;   /* guarded by replica_mu */
     bool by_replica;      /* guarded by replica_mu: the local state is not to be gone on from */
     uint64_t origin_txid; /* guarded by replica_mu: capture_origin_txid() at the last open */
     char *state_dir;      /* guarded by replica_mu */
@@ -197,6 +204,29 @@ must_use rc entry_attach(struct entry *entry, struct error *err);
 must_use rc entry_spool_damaged(struct entry *entry, struct error *err);
 
 /*
+ * Another writer (entry_fence.c); with replica_mu held. noted: the replica was just looked at, and
+ * SUCCESSOR found (NULL: none). before: a segment is about to be stored (PAYLOAD is the entry).
+ * after: what was captured is stored; RC_MISMATCH: another writer has taken the history over.
+ */
+void entry_fence_noted(struct entry *entry, const struct replica_timeline *successor);
+must_use rc entry_fence_before(void *payload, struct error *err);
+must_use rc entry_fence_after(struct entry *entry, struct error *err);
+
+/* RC_MISMATCH: BY was claimed behind our timeline by another writer. */
+must_use rc entry_taken_over(
+    struct entry *entry, const struct replica_timeline *by, struct error *err);
+
+/*
+ * Our own claims, in the state folder; with replica_mu held. note: before WRITER claims; forget:
+ * the local position is in the timeline. claimed_before: whether BY was claimed by a run of this
+ * state folder that ended in between.
+ */
+must_use rc entry_claim_note(struct entry *entry, const char *writer, struct error *err);
+must_use rc entry_claim_forget(struct entry *entry, struct error *err);
+must_use rc entry_claimed_before(
+    struct entry *entry, const struct replica_timeline *by, bool *ret, struct error *err);
+
+/*
  * With replica_mu held, by the open work: store what leads up to the position of CAPTURE, so that a
  * timeline can be claimed behind it: no stored timeline departs from what is not stored. RC_BUSY:
  * open again; the local state cannot be gone on from.
@@ -217,6 +247,10 @@ must_use rc entry_create(struct entry *entry, const struct replica_position *fro
  */
 must_use rc entry_claim(struct entry *entry, const struct replica_position *parent,
     uint32_t page_size, bool continues, uint32_t *ret, struct error *err);
+
+/* With mu held: the last failure (code RC_OK: none), unless what was refused is still to be told.
+ */
+void entry_note_failure_locked(struct entry *entry, const struct error *err);
 
 void entry_note_position(struct entry *entry, const struct capture_position *position);
 void entry_want_snapshot(struct entry *entry);

@@ -170,7 +170,7 @@ static void entry_snapshot_failed(struct entry *entry, const struct error *err)
         return;
     pthread_mutex_lock(&entry->mu);
     if (err->code != RC_CANCELLED)
-        entry->refusal = *err;
+        entry_note_failure_locked(entry, err);
     pthread_mutex_unlock(&entry->mu);
     if (err->code != RC_CANCELLED)
         trouble_note(&entry->snapshot_trouble, entry->config->path, err, wait_ms);

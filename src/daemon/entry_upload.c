@@ -25,7 +25,6 @@ enum {
     ENTRY_UPLOAD_RETRY_FIRST_MS = 500,
     ENTRY_UPLOAD_RETRY_MAX_MS = 30 * 1000,
     ENTRY_DURABLE_FILE_SIZE = 128,
-    ENTRY_FENCE_INTERVAL_MS = 10 * 1000,
 };
 
 /* What `seawal status` reads while no one may ask the daemon; overwritten in place, never synced.
@@ -78,34 +77,6 @@ static void entry_note_durable(struct entry *entry, const struct upload_report *
         scheduler_at(entry->context->scheduler, &entry->merge_job, 0);
 }
 
-/*
- * Somebody who claimed a newer timeline goes on with this history; whatever we store from then on
- * is only ever restored by asking for our timeline. Looked at now and then while there is something
- * to store, so that nobody believes for long that a forgotten writer is a backup.
- */
-static rc entry_check_superseded(struct entry *entry, struct error *err)
-{
-    int64_t now_ms = clock_monotonic_ms();
-    bool superseded = false;
-
-    if (now_ms < entry->fence_due_ms) {
-        entry->fence_wanted = true;
-        return RC_OK;
-    }
-    pthread_mutex_lock(&entry->mu);
-    uint32_t timeline = entry->timeline;
-    pthread_mutex_unlock(&entry->mu);
-    TRY(replica_is_superseded(entry->replica, timeline, &superseded, err));
-    entry->fence_due_ms = now_ms + ENTRY_FENCE_INTERVAL_MS;
-    entry->fence_wanted = false;
-    if (superseded)
-        FAIL(err, RC_MISMATCH,
-            "another process has continued this history in a newer timeline than our %u; stop one of "
-            "them, then remove the state folder '%s' to go on from the newest",
-            timeline, entry->state_dir);
-    return RC_OK;
-}
-
 static rc entry_upload(struct entry *entry, struct error *err)
 {
     struct upload_report report = { 0 };
@@ -115,14 +86,12 @@ static rc entry_upload(struct entry *entry, struct error *err)
     pthread_mutex_unlock(&entry->mu);
     if (!attached)
         TRY(entry_attach(entry, err));
-    else
-        TRY(entry_check_superseded(entry, err));
     rc drained = uploader_drain(entry->uploader, &report, err);
     entry_note_durable(entry, &report);
     entry_measure_upload(entry, &report);
-    if (entry->fence_wanted)
-        scheduler_at(entry->context->scheduler, &entry->upload_job, entry->fence_due_ms);
-    return drained == RC_CORRUPT ? entry_spool_damaged(entry, err) : drained;
+    if (drained == RC_CORRUPT)
+        return entry_spool_damaged(entry, err);
+    return drained == RC_OK ? entry_fence_after(entry, err) : drained;
 }
 
 /* True when the work should be done now. */
@@ -159,7 +128,7 @@ static void entry_upload_failed(struct entry *entry, const struct error *err)
     int64_t wait_ms = trouble_backoff_ms(
         &entry->upload_trouble, ENTRY_UPLOAD_RETRY_FIRST_MS, ENTRY_UPLOAD_RETRY_MAX_MS);
     pthread_mutex_lock(&entry->mu);
-    entry->refusal = *err;
+    entry_note_failure_locked(entry, err);
     pthread_mutex_unlock(&entry->mu);
     trouble_note(&entry->upload_trouble, entry->config->path, err, wait_ms);
     scheduler_at(entry->context->scheduler, &entry->upload_job, clock_monotonic_ms() + wait_ms);

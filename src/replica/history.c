@@ -293,6 +293,39 @@ static rc history_fill_windows(
     return RC_OK;
 }
 
+/* Where the timeline at INDEX departs, by the clock. What was deleted there has no time any more.
+ */
+static rc history_fill_parent_time(
+    struct view *view, struct history *history, size_t index, struct error *err)
+{
+    struct history_timeline *out = &history->timelines[index];
+    size_t parent = catalog_find(&view->catalog, out->info.parent_timeline);
+    const struct history_segment *found = NULL;
+    auto_point struct point point = POINT_INIT;
+    struct replica_position position;
+
+    if (parent == view->catalog.timeline_count)
+        return RC_OK;
+    for (size_t i = 0; i < history->timelines[parent].segment_count && found == NULL; i++) {
+        const struct history_segment *segment = &history->timelines[parent].segments[i];
+        if (segment->name.max_txid == out->info.parent_txid)
+            found = segment;
+    }
+    if (found != NULL) {
+        out->parent_ms = found->name.time_ms;
+        return RC_OK;
+    }
+    /* The view still shows the timeline itself, and the point as its parent's. */
+    rc code = point_find(view, out->info.parent_txid, &point, err);
+    if (code == RC_NOT_FOUND || code == RC_CORRUPT)
+        return RC_OK;
+    if (code != RC_OK)
+        return code;
+    TRY(point_position(view, &point, &position, err));
+    out->parent_ms = position.time_ms;
+    return RC_OK;
+}
+
 static rc history_load_all(struct view *view, struct error *err)
 {
     for (size_t i = 0; i < view->catalog.timeline_count; i++) {
@@ -327,6 +360,7 @@ rc history_read(struct history *ret, struct replica *replica, struct error *err)
         history_fill_gaps(out, &catalog->timelines[i], &gone);
         history.gap_count += out->gap_count;
         TRY(history_fill_windows(&view, out, i, err));
+        TRY(history_fill_parent_time(&view, &history, i, err));
     }
 
     *ret = history;

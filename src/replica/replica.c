@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/duration.h"
 #include "base/text.h"
 #include "codec/hash.h"
 #include "view_priv.h"
@@ -219,20 +220,43 @@ rc replica_claim_timeline(struct replica *replica, const struct replica_claim_op
     FAIL(err, RC_BUSY, "%d timelines were claimed by others meanwhile", CLAIM_TRY_COUNT_MAX);
 }
 
-rc replica_is_superseded(struct replica *replica, uint32_t timeline, bool *ret, struct error *err)
+rc replica_successor(
+    struct replica *replica, uint32_t timeline, struct replica_timeline *ret, struct error *err)
 {
-    if (timeline == UINT32_MAX) {
-        *ret = false;
+    struct database_id id;
+
+    *ret = (struct replica_timeline){ 0 };
+    if (timeline == UINT32_MAX)
         return RC_OK;
-    }
 
     /* Numbers are claimed one behind the other, so the next one tells. */
     char key[REPLICA_KEY_SIZE];
     replica_key_timeline(key, timeline + 1);
     auto_buf struct buf json = BUF_INIT(INFO_JSON_SIZE_MAX);
     rc code = store_get(replica->store, key, 0, 0, &json, err);
-    if (code != RC_OK && code != RC_NOT_FOUND)
+    if (code == RC_NOT_FOUND)
+        return RC_OK;
+    if (code != RC_OK)
         return error_wrap(err, code, "look for a newer timeline");
-    *ret = code == RC_OK;
+    TRY_AS(err, replica_timeline_decode(ret, &id, buf_bytes(&json), err), "'%s'", key);
     return RC_OK;
+}
+
+void replica_claim_describe(
+    char out[REPLICA_CLAIM_TEXT_SIZE], const struct replica_timeline *timeline)
+{
+    char when[INSTANT_TEXT_SIZE];
+    const char *pid = strchr(timeline->writer, '/');
+    int host_size = pid != NULL ? (int)(pid - timeline->writer) : 0;
+    int pid_size = pid != NULL ? (int)strcspn(pid + 1, "/") : 0;
+
+    instant_format_ms(when, timeline->time_ms);
+    if (host_size > 0 && pid_size > 0) {
+        snprintf(out, REPLICA_CLAIM_TEXT_SIZE,
+            "timeline %08" PRIx32 ", claimed by host '%.*s', process %.*s, at %s",
+            timeline->timeline, host_size, timeline->writer, pid_size, pid + 1, when);
+        return;
+    }
+    snprintf(out, REPLICA_CLAIM_TEXT_SIZE, "timeline %08" PRIx32 ", claimed by '%s' at %s",
+        timeline->timeline, timeline->writer, when);
 }

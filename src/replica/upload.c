@@ -19,6 +19,8 @@ struct uploader {
     struct replica *replica;
     char *spool_folder;
     struct cancel *cancel;
+    rc (*before_store)(void *payload, struct error *err);
+    void *before_store_payload;
     bool keep;
     struct replica_position origin;
     bool is_joined; /* the first segment behind the durable position was looked at */
@@ -35,6 +37,8 @@ struct uploader *uploader_new(struct replica *replica, const struct uploader_opt
     uploader->replica = replica;
     uploader->spool_folder = text_copy(options->spool_folder);
     uploader->cancel = options->cancel;
+    uploader->before_store = options->before_store;
+    uploader->before_store_payload = options->before_store_payload;
     uploader->keep = options->keep;
     uploader->durable = options->durable;
     uploader->origin = options->origin;
@@ -248,6 +252,8 @@ static rc upload_file(struct uploader *uploader, const struct segment_entry *ent
         .level = entry->is_merged ? UPLOAD_MERGED_LEVEL : LEVEL_LOG,
         .name = entry->name,
     };
+    if (uploader->before_store != NULL)
+        TRY(uploader->before_store(uploader->before_store_payload, err));
     TRY(replica_put_segment(uploader->replica, &segment, &file->source, err));
     uploader_advance(uploader, &identity, &summary);
     report->segment_count++;

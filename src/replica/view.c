@@ -19,6 +19,26 @@ void view_release(struct view *view)
     *view = VIEW_INIT;
 }
 
+/* "timeline 00000009 ...; there are 00000001, 00000002", the newest last. */
+static rc view_no_timeline(const struct view *view, uint32_t timeline, struct error *err)
+{
+    enum { NAMED_COUNT_MAX = 16 };
+    const struct catalog *catalog = &view->catalog;
+    auto_buf struct buf names = BUF_INIT(NAMED_COUNT_MAX * 16);
+    size_t first = 0;
+
+    if (catalog->timeline_count > NAMED_COUNT_MAX)
+        first = catalog->timeline_count - NAMED_COUNT_MAX;
+    for (size_t i = first; i < catalog->timeline_count; i++)
+        buf_put_format(
+            &names, "%s%08" PRIx32, i > first ? ", " : "", catalog->timelines[i].timeline);
+    buf_put_u8(&names, 0);
+    FAIL(err, RC_NOT_FOUND, "there is no timeline %08" PRIx32 " at '%s'; there %s %s%s", timeline,
+        store_name(view->store), catalog->timeline_count == 1 ? "is" : "are",
+        first > 0 ? "older ones and " : "",
+        catalog->timeline_count == 0 ? "none" : (const char *)names.data);
+}
+
 static rc view_choose(struct view *view, uint32_t timeline, struct error *err)
 {
     size_t leaf = view->catalog.timeline_count;
@@ -29,8 +49,7 @@ static rc view_choose(struct view *view, uint32_t timeline, struct error *err)
     if (leaf == view->catalog.timeline_count) {
         if (timeline == 0)
             return RC_OK;
-        FAIL(err, RC_NOT_FOUND, "there is no timeline %08" PRIx32 " at '%s'", timeline,
-            store_name(view->store));
+        return view_no_timeline(view, timeline, err);
     }
     return chain_load(&view->chain, &view->catalog, view->store, leaf, err);
 }

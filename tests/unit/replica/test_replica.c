@@ -4,6 +4,7 @@
 #include "model.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -156,12 +157,29 @@ static void racing_claims_get_different_timelines(void **state)
             is_seen[timeline] = true;
         }
     }
-    bool is_superseded = false;
-    CHECK_OK(replica_is_superseded(model->replica, 1, &is_superseded, &err));
-    assert_true(is_superseded);
-    CHECK_OK(replica_is_superseded(model->replica, array_count(is_seen) - 1, &is_superseded, &err));
-    assert_false(is_superseded);
+    struct replica_timeline successor;
+    CHECK_OK(replica_successor(model->replica, 1, &successor, &err));
+    assert_int_equal(successor.timeline, 2);
+    assert_string_equal(successor.writer, "racer");
+    CHECK_OK(replica_successor(model->replica, array_count(is_seen) - 1, &successor, &err));
+    assert_int_equal(successor.timeline, 0);
     model_free(model);
+}
+
+static void a_claim_names_who_made_it(void **state)
+{
+    struct replica_timeline timeline = { .timeline = 26, .time_ms = 1795255200000 };
+    char text[REPLICA_CLAIM_TEXT_SIZE];
+    (void)state;
+
+    snprintf(timeline.writer, sizeof timeline.writer, "web-2/4711/00ff");
+    replica_claim_describe(text, &timeline);
+    assert_string_equal(text,
+        "timeline 0000001a, claimed by host 'web-2', process 4711, at 2026-11-21T10:00:00.000Z");
+    snprintf(timeline.writer, sizeof timeline.writer, "a person");
+    replica_claim_describe(text, &timeline);
+    assert_string_equal(
+        text, "timeline 0000001a, claimed by 'a person' at 2026-11-21T10:00:00.000Z");
 }
 
 static rc bytes_read(
@@ -223,6 +241,7 @@ int main(void)
         cmocka_unit_test(inspect_tells_the_newest_position),
         cmocka_unit_test(an_incomplete_snapshot_is_passed_over),
         cmocka_unit_test(racing_claims_get_different_timelines),
+        cmocka_unit_test(a_claim_names_who_made_it),
         cmocka_unit_test(the_same_segment_twice_is_fine_and_another_is_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

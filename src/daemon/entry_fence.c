@@ -1,0 +1,149 @@
+/*
+ * entry_fence - another writer has taken the history over: how that is found out, and said
+ *
+ * Whoever goes on with a history without being sure that nobody else does claims the timeline
+ * behind the newest one. The writer before it never mixes with that, since it stores under the name
+ * of its own timeline; but what it stores from then on is restored only by asking for that
+ * timeline, so it must find out and stop, after what it has captured is stored there. It looks for
+ * the claim behind its own, whose key it knows: one small GET, before a segment is stored, when the
+ * last look is a minute or ENTRY_FENCE_STORED_COUNT_MAX segments old; and once more a minute after
+ * the last one was stored. So nothing is asked while nothing is written, and steady work costs one
+ * GET in 50 PUTs. A process that was stopped, or a machine that slept, looks before it stores
+ * anything more than what was on its way, or than what waited: that is safe in a timeline of its
+ * own.
+ */
+#include "entry_priv.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/path.h"
+#include "base/pending_file.h"
+#include "base/text.h"
+
+enum {
+    ENTRY_FENCE_INTERVAL_MS = 60 * 1000,
+    ENTRY_FENCE_STORED_COUNT_MAX = 50,
+};
+
+void entry_fence_noted(struct entry *entry, const struct replica_timeline *successor)
+{
+    entry->fence = (struct entry_fence){
+        .due_ms = clock_monotonic_ms() + ENTRY_FENCE_INTERVAL_MS,
+        .looked_ms = clock_wall_ms(),
+    };
+    if (successor != NULL)
+        entry->fence.successor = *successor;
+}
+
+/* A wall clock that was set looks like sleep, and costs one look. */
+static bool fence_is_old(const struct entry_fence *fence)
+{
+    int64_t wall_ms = clock_wall_ms();
+
+    return clock_monotonic_ms() >= fence->due_ms || wall_ms < fence->looked_ms ||
+           wall_ms - fence->looked_ms >= ENTRY_FENCE_INTERVAL_MS;
+}
+
+static uint32_t fence_timeline(struct entry *entry)
+{
+    pthread_mutex_lock(&entry->mu);
+    uint32_t timeline = entry->timeline;
+    pthread_mutex_unlock(&entry->mu);
+    return timeline;
+}
+
+static rc fence_look(struct entry *entry, struct error *err)
+{
+    struct replica_timeline successor;
+
+    TRY(replica_successor(entry->replica, fence_timeline(entry), &successor, err));
+    entry_fence_noted(entry, &successor);
+    return RC_OK;
+}
+
+rc entry_fence_before(void *payload, struct error *err)
+{
+    struct entry *entry = payload;
+    struct entry_fence *fence = &entry->fence;
+    bool is_due = fence->stored_count >= ENTRY_FENCE_STORED_COUNT_MAX || fence_is_old(fence);
+
+    if (is_due && fence->successor.timeline == 0)
+        TRY(fence_look(entry, err));
+    fence->stored_count++;
+    return RC_OK;
+}
+
+rc entry_fence_after(struct entry *entry, struct error *err)
+{
+    struct entry_fence *fence = &entry->fence;
+
+    if (fence->stored_count > 0 && fence_is_old(fence) && fence->successor.timeline == 0)
+        TRY(fence_look(entry, err));
+    if (fence->successor.timeline != 0)
+        return entry_taken_over(entry, &fence->successor, err);
+    if (fence->stored_count > 0)
+        scheduler_at(entry->context->scheduler, &entry->upload_job, fence->due_ms);
+    return RC_OK;
+}
+
+rc entry_taken_over(struct entry *entry, const struct replica_timeline *by, struct error *err)
+{
+    char text[REPLICA_CLAIM_TEXT_SIZE];
+
+    replica_claim_describe(text, by);
+    FAIL(err, RC_MISMATCH,
+        "another process has taken this history over (%s); what we stored stays in timeline "
+        "%08" PRIx32 ". Let only one of them run; for it to be this one, stop the other and "
+        "remove the state folder '%s'",
+        text, fence_timeline(entry), entry->state_dir);
+}
+
+/* ---- our own claims */
+
+/*
+ * A claim is written down before it is made, and forgotten when the position on local disk is in
+ * the timeline: a newer timeline that nobody used is ours when it says so, else somebody else's
+ * who is about to use it.
+ */
+static char *claim_path(const struct entry *entry)
+{
+    return path_join(entry->state_dir, "claim");
+}
+
+rc entry_claim_note(struct entry *entry, const char *writer, struct error *err)
+{
+    auto_free char *path = claim_path(entry);
+    auto_pending_file struct pending_file file = PENDING_FILE_INIT;
+
+    TRY(pending_file_open(&file, path, 0600, err));
+    TRY(pending_file_write(&file, bytes_of_text(writer), err));
+    return pending_file_commit(&file, PENDING_FILE_REPLACE, err);
+}
+
+rc entry_claim_forget(struct entry *entry, struct error *err)
+{
+    auto_free char *path = claim_path(entry);
+
+    return fs_remove(path, err);
+}
+
+rc entry_claimed_before(
+    struct entry *entry, const struct replica_timeline *by, bool *ret, struct error *err)
+{
+    auto_free char *path = claim_path(entry);
+    auto_buf struct buf text = BUF_INIT(REPLICA_WRITER_SIZE);
+
+    *ret = false;
+    rc code = fs_read_file(&text, path, err);
+    if (code == RC_NOT_FOUND)
+        return RC_OK;
+    if (code != RC_OK)
+        return code;
+    *ret = bytes_equal(buf_bytes(&text), bytes_of_text(by->writer));
+    return RC_OK;
+}
