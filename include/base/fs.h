@@ -45,6 +45,16 @@ must_use rc fs_rename_new(const char *from, const char *to, struct error *err);
 /* A name that is gone already counts as removed. */
 must_use rc fs_remove(const char *path, struct error *err);
 
+/*
+ * Extended attributes, which a file keeps when it is renamed and seldom when it is copied.
+ * RC_NOT_FOUND: there is none of that name, or the file system has none at all; such a name counts
+ * as removed.
+ */
+must_use rc fs_set_attribute(int fd, const char *name, struct bytes value, struct error *err);
+must_use rc fs_get_attribute(
+    struct buf *out, const char *path, const char *name, struct error *err);
+must_use rc fs_remove_attribute(const char *path, const char *name, struct error *err);
+
 /* mkdir -p; existing folders are fine, a file in the way is an error. */
 must_use rc fs_make_folders(const char *path, mode_t mode, struct error *err);
 must_use rc fs_stat(struct stat *ret, const char *path, struct error *err);

@@ -13,9 +13,13 @@
 #include <string.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
-enum { FS_READ_CHUNK_SIZE = 8192 };
+enum {
+    FS_READ_CHUNK_SIZE = 8192,
+    FS_ATTRIBUTE_SIZE_MAX = 256,
+};
 
 _Static_assert(sizeof(off_t) == 8, "offsets have 64 bits");
 
@@ -306,5 +310,34 @@ rc fs_file_room(uint64_t *ret, const char *path, struct error *err)
     if (FS_UNINTERRUPTED(statvfs(path, &status)) != 0)
         FAIL_SYS(err, "room of the file system of '%s'", path);
     *ret = status.f_files > 0 ? (uint64_t)status.f_favail : UINT64_MAX;
+    return RC_OK;
+}
+
+rc fs_set_attribute(int fd, const char *name, struct bytes value, struct error *err)
+{
+    if (FS_UNINTERRUPTED(fsetxattr(fd, name, value.data, value.size, 0)) != 0)
+        FAIL_SYS(err, "set attribute '%s'", name);
+    return RC_OK;
+}
+
+rc fs_get_attribute(struct buf *out, const char *path, const char *name, struct error *err)
+{
+    char value[FS_ATTRIBUTE_SIZE_MAX];
+    ssize_t size = FS_UNINTERRUPTED(getxattr(path, name, value, sizeof value));
+
+    if (size < 0 && (errno == ENODATA || errno == ENOTSUP))
+        FAIL(err, RC_NOT_FOUND, "'%s' has no attribute '%s'", path, name);
+    if (size < 0 && errno == ERANGE)
+        FAIL(err, RC_CORRUPT, "attribute '%s' of '%s' is too long", name, path);
+    if (size < 0)
+        FAIL_SYS(err, "read attribute '%s' of '%s'", name, path);
+    buf_put(out, bytes_of(value, (size_t)size));
+    return RC_OK;
+}
+
+rc fs_remove_attribute(const char *path, const char *name, struct error *err)
+{
+    if (FS_UNINTERRUPTED(removexattr(path, name)) != 0 && errno != ENODATA && errno != ENOTSUP)
+        FAIL_SYS(err, "remove attribute '%s' of '%s'", name, path);
     return RC_OK;
 }

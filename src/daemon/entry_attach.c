@@ -238,6 +238,23 @@ static rc attach_check_newest(struct entry *entry, const struct capture_position
     return RC_OK;
 }
 
+/*
+ * The newest point that the local history has for certain and the replica as well: where it stands,
+ * or where the spool begins. What lies between is compared page by page anyway.
+ */
+static rc attach_note_common(
+    struct entry *entry, const struct attach_local *local, struct error *err)
+{
+    struct replica_position points[2] = { replica_position_of(local->captured) };
+
+    rc looked = attach_base(local, &points[1], err);
+    if (looked == RC_CORRUPT)
+        points[1] = points[0];
+    else if (looked != RC_OK)
+        return looked;
+    return entry_note_common(entry, points, array_count(points), err);
+}
+
 /* The next open goes by the replica. */
 static void attach_give_up(
     struct entry *entry, const struct capture_position *captured, const struct attach_sight *sight)
@@ -293,6 +310,14 @@ static struct uploader *attach_uploader(struct entry *entry, const struct attach
     return uploader_new(entry->replica, &options);
 }
 
+/* Taken over: what is captured is stored all the same, but nothing is said of what restores. */
+static void attach_only_drain(struct entry *entry)
+{
+    pthread_mutex_lock(&entry->mu);
+    entry->restorable_from = 0;
+    pthread_mutex_unlock(&entry->mu);
+}
+
 rc entry_attach(struct entry *entry, struct error *err)
 {
     pthread_mutex_lock(&entry->mu);
@@ -308,6 +333,7 @@ rc entry_attach(struct entry *entry, struct error *err)
     if (successor.timeline != 0 && sight.apart != NULL)
         return entry_taken_over(entry, &successor, err);
     if (sight.apart != NULL) {
+        TRY(attach_note_common(entry, &local, err));
         attach_give_up(entry, &captured, &sight);
         entry_reopen(entry, 0);
         FAIL(err, RC_CANCELLED, "opened again: %s", sight.apart);
@@ -315,8 +341,12 @@ rc entry_attach(struct entry *entry, struct error *err)
     uploader_free(entry->uploader);
     entry->uploader = attach_uploader(entry, &local, &sight, entry->origin_txid, true);
     entry_fence_noted(entry, &successor);
-    if (successor.timeline == 0)
-        attach_take(entry, &sight, snapshot_done_count, &sight.durable);
+    if (successor.timeline != 0) {
+        attach_only_drain(entry);
+        return RC_OK;
+    }
+    attach_take(entry, &sight, snapshot_done_count, &sight.durable);
+    entry_claim_forget(entry);
     return RC_OK;
 }
 
@@ -336,8 +366,10 @@ rc entry_spool_damaged(struct entry *entry, struct error *err)
 
 /* ---- before a timeline is claimed */
 
-rc entry_store_spool(struct entry *entry, const struct capture *capture, struct error *err)
+rc entry_store_spool(
+    struct entry *entry, const struct capture *capture, bool departs, struct error *err)
 {
+    bool is_past = entry->by_replica || departs; /* the local state is not gone on from anyway */
     const struct capture_position *captured = capture_position(capture);
     struct attach_local local = { .captured = captured, .spool_dir = capture_spool_dir(capture) };
     struct attach_sight sight;
@@ -345,19 +377,22 @@ rc entry_store_spool(struct entry *entry, const struct capture *capture, struct 
     struct upload_report report;
 
     TRY(attach_look(entry, &local, &sight, err));
-    if (!entry->by_replica)
+    /* Who goes by the replica goes on after whatever timeline is the newest there, used or not. */
+    if (!is_past && !entry->is_adopted)
         TRY(attach_check_newest(entry, captured, &sight, &successor, err));
     if (successor.timeline != 0)
         return entry_taken_over(entry, &successor, err);
-    if (sight.apart != NULL && !entry->by_replica) {
+    if (sight.apart != NULL && !is_past) {
+        TRY(attach_note_common(entry, &local, err));
         attach_give_up(entry, captured, &sight);
         FAIL(err, RC_BUSY, "to be opened again: %s", sight.apart);
     }
     if (sight.apart != NULL) {
         /* What is gone on from must be stored; a store that shows less than before is asked again.
          */
-        if (sight.info.position.txid != captured->txid ||
-            sight.info.position.digest != captured->digest)
+        bool is_there = sight.info.position.txid == captured->txid &&
+                        sight.info.position.digest == captured->digest;
+        if (!departs && !is_there)
             FAIL(err, RC_BUSY, "transaction %llu is not in the replica: %s",
                 (unsigned long long)captured->txid, sight.apart);
         return RC_OK;

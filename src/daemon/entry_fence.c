@@ -21,6 +21,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/fs.h"
+#include "base/log.h"
 #include "base/path.h"
 #include "base/pending_file.h"
 #include "base/text.h"
@@ -106,9 +107,9 @@ rc entry_taken_over(struct entry *entry, const struct replica_timeline *by, stru
 /* ---- our own claims */
 
 /*
- * A claim is written down before it is made, and forgotten when the position on local disk is in
- * the timeline: a newer timeline that nobody used is ours when it says so, else somebody else's
- * who is about to use it.
+ * A claim is written down before it is made, and forgotten when the replica has nothing newer than
+ * the local position: a newer timeline that nobody used is ours when it says so, else somebody
+ * else's who is about to use it.
  */
 static char *claim_path(const struct entry *entry)
 {
@@ -125,11 +126,13 @@ rc entry_claim_note(struct entry *entry, const char *writer, struct error *err)
     return pending_file_commit(&file, PENDING_FILE_REPLACE, err);
 }
 
-rc entry_claim_forget(struct entry *entry, struct error *err)
+void entry_claim_forget(struct entry *entry)
 {
     auto_free char *path = claim_path(entry);
+    struct error err = { 0 };
 
-    return fs_remove(path, err);
+    if (fs_remove(path, &err) != RC_OK)
+        log_error(LOG_DEBUG, &err, "the note of a claim stays", "db", entry->config->path, NULL);
 }
 
 rc entry_claimed_before(

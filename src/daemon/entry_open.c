@@ -146,42 +146,63 @@ static rc entry_adopt(struct entry *entry, struct capture *capture,
     return capture_adopt_commit(capture, err);
 }
 
+/* A timeline of our own behind the position, which is stored. */
+static rc entry_continue_apart(struct entry *entry, struct capture *capture, struct error *err)
+{
+    struct replica_position parent = replica_position_of(capture_position(capture));
+    uint32_t timeline = 0;
+
+    TRY(entry_claim(entry, &parent, parent.page_size, true, &timeline, err));
+    return entry_continue(entry, capture, timeline, err);
+}
+
+static bool entry_is_equal(
+    const struct capture *capture, const struct capture_difference *difference)
+{
+    return difference->page_count == capture_position(capture)->page_count &&
+           difference->equal_count == difference->page_count;
+}
+
 /*
  * The database beside a history that has not seen it for a while. More than half of the pages
  * equal: it descends from there.
  */
 static rc entry_join(struct entry *entry, struct capture *capture, struct error *err)
 {
-    struct replica_position parent = replica_position_of(capture_position(capture));
     struct capture_difference difference;
-    uint32_t timeline = parent.timeline;
+    bool is_stored = false;
 
     TRY(capture_compare(capture, &difference, err));
-    bool equal = difference.page_count == parent.page_count &&
-                 difference.equal_count == difference.page_count;
+    if (entry->by_replica && entry->common.txid != 0 && !entry_is_equal(capture, &difference)) {
+        /* We are not what is newest there; up to this point, which is there, we were. */
+        TRY(entry_adopt(entry, capture, &entry->common, err));
+        TRY(capture_compare(capture, &difference, err));
+        is_stored = true;
+    }
+    struct replica_position parent = replica_position_of(capture_position(capture));
     uint64_t larger =
         difference.page_count > parent.page_count ? difference.page_count : parent.page_count;
-    if (!equal && !difference.same_file && difference.equal_count * 2 <= larger) {
-        if (entry->context->new_timeline) {
-            TRY(entry_store_spool(entry, capture, err));
-            return entry_begin_timeline(entry, capture, &parent, err);
-        }
+    bool is_related = entry_is_equal(capture, &difference) || difference.same_file ||
+                      difference.equal_count * 2 > larger;
+    if (!is_related && !entry->context->new_timeline)
         FAIL(err, RC_MISMATCH,
             "the database shares %llu of %llu pages with txid %llu in '%s': not the same database; "
             "restore the replica over it, choose another replica path, or run with -new-timeline",
             (unsigned long long)difference.equal_count, (unsigned long long)larger,
             (unsigned long long)parent.txid, replica_name(entry->replica));
-    }
     /*
      * Without the state that wrote this history, another process may be writing it: a copy of the
      * database on a second machine is equal as well. In a timeline of our own nothing is mixed, and
      * the other one finds out.
      */
-    if (!difference.same_file || difference.must_depart || entry->by_replica) {
-        TRY(entry_store_spool(entry, capture, err));
-        TRY(entry_claim(entry, &parent, parent.page_size, true, &timeline, err));
-    }
-    return entry_continue(entry, capture, timeline, err);
+    bool is_apart =
+        !is_related || !difference.same_file || difference.must_depart || entry->by_replica;
+    if (is_apart && !is_stored)
+        TRY(entry_store_spool(entry, capture, false, err));
+    if (!is_related)
+        return entry_begin_timeline(entry, capture, &parent, err);
+    return is_apart ? entry_continue_apart(entry, capture, err)
+                    : entry_continue(entry, capture, parent.timeline, err);
 }
 
 /* No usable position here: the replica decides. */
@@ -198,6 +219,12 @@ static rc entry_open_by_replica(struct entry *entry, struct capture *capture, st
         return entry_begin_history(entry, capture, err);
     if (inspected != RC_OK)
         return inspected;
+    struct replica_position restored;
+    TRY(entry_restored_point(entry, capture, &restored, err));
+    if (restored.txid != 0) {
+        TRY(entry_adopt(entry, capture, &restored, err));
+        return entry_continue_apart(entry, capture, err);
+    }
     if (info.position.txid == 0) {
         /* Made, but nothing in it restores: an earlier run ended before its first snapshot did. */
         info.position.database_id = info.database_id;
@@ -213,6 +240,7 @@ static rc entry_open_by_replica(struct entry *entry, struct capture *capture, st
             capture_file_page_size(capture), replica_name(entry->replica), info.position.page_size);
     }
     TRY(entry_adopt(entry, capture, &info.position, err));
+    entry->is_adopted = true;
     return entry_join(entry, capture, err);
 }
 
@@ -231,8 +259,15 @@ static rc entry_open_replaced(struct entry *entry, struct capture *capture, stru
             LOG_WARN, "a new timeline is needed", "db", entry->config->path, "why", why, NULL);
     else
         log_event(LOG_WARN, "the database file was replaced", "db", entry->config->path, NULL);
+    struct replica_position restored;
+    TRY(entry_restored_point(entry, capture, &restored, err));
+    if (restored.txid != 0) {
+        TRY(entry_store_spool(entry, capture, true, err));
+        TRY(entry_adopt(entry, capture, &restored, err));
+        return entry_continue_apart(entry, capture, err);
+    }
     if (position.page_size != capture_file_page_size(capture)) {
-        TRY(entry_store_spool(entry, capture, err));
+        TRY(entry_store_spool(entry, capture, false, err));
         return entry_begin_timeline(entry, capture, &position, err);
     }
     return entry_join(entry, capture, err);
@@ -309,9 +344,8 @@ static rc entry_open(struct entry *entry, bool *ret_refused, struct error *err)
     TRY(entry_await_room(entry, err));
     TRY(entry_capture_open(entry, &capture, err));
     entry_note_folders(entry, capture);
+    entry->is_adopted = false;
     rc opened = entry_open_capture(entry, capture, err);
-    if (opened == RC_OK)
-        opened = entry_claim_forget(entry, err);
     if (opened != RC_OK) {
         *ret_refused = opened == RC_MISMATCH || opened == RC_UNSUPPORTED;
         if (opened == RC_NO_SPACE && capture_state_kind(capture) == CAPTURE_STATE_POSITION)
@@ -321,7 +355,9 @@ static rc entry_open(struct entry *entry, bool *ret_refused, struct error *err)
     }
 
     entry_note_folders(entry, capture);
+    entry_restored_forget(entry);
     entry->by_replica = false;
+    entry->common = (struct replica_position){ 0 };
     pthread_mutex_lock(&entry->capture_mu);
     assert(entry->capture == NULL);
     entry->capture = capture;

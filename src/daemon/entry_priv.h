@@ -111,8 +111,12 @@ struct entry {
     pthread_mutex_t replica_mu; /* held by the open and the upload work as a whole, nobody else */
     struct uploader *uploader;  /* guarded by replica_mu */
     uint64_t written_durable;   /* guarded by replica_mu: what the durable file says */
+    bool unconditional_told;    /* guarded by replica_mu */
     struct entry_fence fence;   /* guarded by replica_mu */
-    bool by_replica;      /* guarded by replica_mu: the local state is not to be gone on from */
+    bool by_replica; /* guarded by replica_mu: the local state is not to be gone on from */
+    bool is_adopted; /* guarded by replica_mu: the position comes from the replica, in this open */
+    struct replica_position common; /* guarded by replica_mu: with by_replica, the last point that
+                                       the local state has in common with it; txid 0: not known */
     uint64_t origin_txid; /* guarded by replica_mu: capture_origin_txid() at the last open */
     char *state_dir;      /* guarded by replica_mu */
     char *spool_dir;      /* guarded by replica_mu */
@@ -222,17 +226,29 @@ must_use rc entry_taken_over(
  * state folder that ended in between.
  */
 must_use rc entry_claim_note(struct entry *entry, const char *writer, struct error *err);
-must_use rc entry_claim_forget(struct entry *entry, struct error *err);
+void entry_claim_forget(struct entry *entry);
 must_use rc entry_claimed_before(
     struct entry *entry, const struct replica_timeline *by, bool *ret, struct error *err);
 
 /*
  * With replica_mu held, by the open work: store what leads up to the position of CAPTURE, so that a
  * timeline can be claimed behind it: no stored timeline departs from what is not stored. RC_BUSY:
- * open again; the local state cannot be gone on from.
+ * open again; the local state cannot be gone on from. DEPARTS: nor is it to be; what can be stored
+ * is.
  */
 must_use rc entry_store_spool(
-    struct entry *entry, const struct capture *capture, struct error *err);
+    struct entry *entry, const struct capture *capture, bool departs, struct error *err);
+
+/*
+ * Points to depart from, as the replica has them (entry_depart.c); RET all zero: none. With
+ * replica_mu held. restored_point: what a restore noted on the file; forget: it has a history now.
+ * note_common: entry->common becomes the first of POSITIONS that the replica has as well.
+ */
+must_use rc entry_restored_point(struct entry *entry, const struct capture *capture,
+    struct replica_position *ret, struct error *err);
+void entry_restored_forget(struct entry *entry);
+must_use rc entry_note_common(
+    struct entry *entry, const struct replica_position *positions, size_t count, struct error *err);
 
 /*
  * An empty replica becomes one of the database FROM: its page size, and its id and timeline where

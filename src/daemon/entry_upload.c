@@ -77,6 +77,22 @@ static void entry_note_durable(struct entry *entry, const struct upload_report *
         scheduler_at(entry->context->scheduler, &entry->merge_job, 0);
 }
 
+/* Said once, when something was stored, since the store is asked with the first put. */
+static void entry_tell_unconditional(struct entry *entry)
+{
+    bool has_conditional_put = true;
+
+    if (entry->unconditional_told ||
+        store_has_conditional_put(entry->store, &has_conditional_put, NULL) != RC_OK ||
+        has_conditional_put)
+        return;
+    entry->unconditional_told = true;
+    log_event(LOG_WARN,
+        "the store has no conditional writes: what is written is read back instead, which two "
+        "writers that write in the same instant may not notice",
+        "db", entry->config->path, "replica", replica_name(entry->replica), NULL);
+}
+
 static rc entry_upload(struct entry *entry, struct error *err)
 {
     struct upload_report report = { 0 };
@@ -89,6 +105,8 @@ static rc entry_upload(struct entry *entry, struct error *err)
     rc drained = uploader_drain(entry->uploader, &report, err);
     entry_note_durable(entry, &report);
     entry_measure_upload(entry, &report);
+    if (report.segment_count > 0)
+        entry_tell_unconditional(entry);
     if (drained == RC_CORRUPT)
         return entry_spool_damaged(entry, err);
     return drained == RC_OK ? entry_fence_after(entry, err) : drained;

@@ -6,6 +6,8 @@
 #include <assert.h>
 
 #include "base/alloc.h"
+#include "base/log.h"
+#include "replica/restored.h"
 #include "restore_engine_priv.h"
 #include "restore_output_priv.h"
 #include "restore_plan_priv.h"
@@ -30,6 +32,10 @@ static rc restore_finish(struct restore_engine *engine, struct restore_output *o
     const struct replica_position *target = &engine->plan->target;
 
     restore_engine_tell(engine, RESTORE_PHASE_SYNC, true);
+    /* Where it cannot be told, who replicates the file compares it with the newest point. */
+    struct error unmarked = { 0 };
+    if (restored_mark(output->fd, target, &unmarked) != RC_OK)
+        log_error(LOG_DEBUG, &unmarked, "not noted on the file", "file", options->output, NULL);
     TRY(restore_output_sync(output, (uint64_t)target->page_count * target->page_size, err));
     TRY(restore_check_file(engine, output, options->check, err));
     if (cancel_asked(options->cancel))

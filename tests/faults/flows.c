@@ -7,6 +7,8 @@
 
 #include "base/alloc.h"
 #include "base/fs.h"
+#include "base/path.h"
+#include "base/pending_file.h"
 #include "base/text.h"
 #include "harness/fault.h"
 #include "replica/history.h"
@@ -164,6 +166,13 @@ static void prepare_claimed(struct rig *rig)
         .page_size = info.page_size,
         .writer = "one that ended",
     };
+    /* What it wrote down before. */
+    auto_free char *state = config_state_dir_of(&rig->config.dbs[0]);
+    auto_free char *note = path_join(state, "claim");
+    auto_pending_file struct pending_file file = PENDING_FILE_INIT;
+    CHECK_OK(pending_file_open(&file, note, 0600, &err));
+    CHECK_OK(pending_file_write(&file, bytes_of_text(claim.writer), &err));
+    CHECK_OK(pending_file_commit(&file, PENDING_FILE_NEW, &err));
     CHECK_OK(replica_claim_timeline(replica, &claim, &timeline, &err));
     replica_free(replica);
     store_free(store);

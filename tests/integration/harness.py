@@ -28,6 +28,7 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "harness"))
 import workload  # noqa: E402
 from s3client import S3Client  # noqa: E402
 
@@ -95,6 +96,16 @@ def peak_memory(pid):
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
     raise AssertionError("no VmHWM")
+
+
+def has_attributes():
+    """Whether files of the scratch folders can have extended attributes."""
+    with tempfile.NamedTemporaryFile() as probe:
+        try:
+            os.setxattr(probe.fileno(), "user.probe", b"1")
+        except OSError:
+            return False
+    return True
 
 
 def parse_fields(line):

@@ -9,12 +9,13 @@ import shutil
 import sqlite3
 
 import workload
-from harness import DONE, FAILED, LONG, Case, both_stores, differing_pages, expand, file_tree, page_size_of, parse_fields, remove_database, wait_for
+from harness import DONE, FAILED, LONG, Case, both_stores, differing_pages, expand, file_tree, has_attributes, page_size_of, parse_fields, remove_database, wait_for
 
 # What a hand leads to.
 CONTINUED = "continued"  # every transaction is captured, nothing is compared
 RESYNCED = "resynced"    # one transaction of the pages that differ, in the same timeline
 DEPARTED = "departed"    # the same in a new timeline, since this is another file
+RETURNED = "returned"    # a new timeline from the point that was restored, and nothing to ship
 BEGUN = "begun"          # a new timeline with a snapshot of its own
 LOCKED = "locked"        # SQLite does not let the application do it beside us; nothing happens
 
@@ -131,7 +132,7 @@ HANDS = (
     Hand("deleted_and_recreated", delete_and_recreate, DEPARTED, DEPARTED),
     Hand("old_copy_over_it", old_copy_over_it, RESYNCED, RESYNCED),
     Hand("old_copy_renamed_over_it", old_copy_renamed_over_it, DEPARTED, DEPARTED),
-    Hand("restored_over_it", restore_over_it, DEPARTED, DEPARTED),
+    Hand("restored_over_it", restore_over_it, *([RETURNED if has_attributes() else DEPARTED] * 2)),
 )
 
 
@@ -256,6 +257,10 @@ class Situation(Case):
             self.assertEqual((line.get("continuity"), line.get("resync_pages")), ("continued", None))
             self.assertEqual(timeline, point[0])
             self.assertEqual(snapshots, [])
+        elif outcome == RETURNED:
+            newest = self.history(self.replica)["timelines"][-1]
+            self.assertEqual((newest["timeline"], newest["parent_txid"]), (f"{point[0] + 1:08x}", self.early_txid))
+            self.assertEqual(set(stored), {f"timelines/{point[0] + 1:08x}.json"})
         elif outcome == BEGUN:
             self.assertGreater(timeline, point[0])
             self.assertEqual(len(snapshots), 1)
@@ -284,7 +289,7 @@ class Down(Situation):
         after = self.image(self.path("after.db"))
         result = self.once()
         following = [line for line in map(parse_fields, result.err.splitlines()) if line.get("event") == "following"]
-        expected = 0 if hand.down in (CONTINUED, BEGUN) else self.differing_count(before, after)
+        expected = 0 if hand.down in (CONTINUED, BEGUN, RETURNED) else self.differing_count(before, after)
         stored = {key: size for key, size in self.replica.keys().items() if key not in keys}
         self.check_outcome(hand.down, point, expected, following[0] if following else {}, stored)
         self.check_history_stays()
@@ -333,6 +338,8 @@ class Running(Situation):
             self.assertEqual(len(following), 1, daemon.log())
             self.assertEqual(daemon.events("resynced"), [])
             self.assertEqual(self.newest_point()[0], point[0])
+        elif hand.running == RETURNED:
+            self.check_outcome(RETURNED, point, 0, {}, stored)
         else:
             self.check_resyncs(hand, point, self.differing_count(before, after), daemon, stored)
         self.check_history_stays()
@@ -514,7 +521,7 @@ class StateSetBack(Situation):
         """A new timeline, said; what the future wrote stays restorable, page for page."""
         if result:
             self.assertIn("level=warn event=\"the history goes on from the replica, not from the local state\"", result.err)
-        self.assertEqual(self.newest_point()[0], 2)
+        self.assertEqual(self.history(self.replica)["newest_timeline"], "00000002")
         self.check_history_stays()
         self.check_newest()
         restored = self.restore(self.replica, "-timeline", "1")

@@ -6,7 +6,8 @@ import signal
 import sqlite3
 
 import workload
-from harness import DONE, FAILED, NOT_THERE, Case, both_stores, expand, remove_database, wait_for
+from harness import DONE, FAILED, NOT_THERE, Case, both_stores, differing_pages, expand, has_attributes, remove_database, wait_for
+from fault_proxy import FaultProxy, LoseAnswer, Request, Status
 
 TAKEN_OVER = re.compile(r"taken this history over \(timeline (\w{8}), claimed by host '(.+)', process (\d+), at \d{4}-\d\d-\d\dT")
 
@@ -93,7 +94,8 @@ class TwoWriters(Case):
         remove_database(restored)
 
     def bodies(self):
-        return {key: self.replica.get(key) for key in self.replica.keys()}
+        """Objects under their keys; a folder shows what is being written as well."""
+        return {key: self.replica.get(key) for key in self.replica.keys() if not os.path.basename(key).startswith(".")}
 
     def check_kept(self, before):
         """Nothing that was stored has changed or gone."""
@@ -224,3 +226,206 @@ class Choosing(TwoWriters):
         beyond = str(second["windows"][-1]["last_txid"])
         self.check_same(self.second_path, self.restore(self.replica, "-txid", beyond))
         self.restore(self.replica, "-timeline", "1", "-txid", beyond, expect=NOT_THERE)
+
+
+@expand
+class ThePast(TwoWriters):
+    """Restored to the past and replicated again: a new timeline from exactly there, which shares what its parent has."""
+
+    def setUp(self):
+        super().setUp()
+        if not has_attributes():
+            self.skipTest("the file system has no extended attributes")
+
+    def once(self):
+        result = self.seawal("replicate", "-once", self.first_path, self.replica.url, environment=self.replica.environment)
+        self.assertEqual(result.code, DONE, str(result))
+        return result
+
+    def make_history(self, replica):
+        """Transactions one by one; [(txid, copy of the database)]."""
+        self.replica, self.first_path, points = replica, self.database("app.db", transactions=20), []
+        for _ in range(4):
+            self.once()
+            points.append((self.history(replica)["timelines"][-1]["windows"][-1]["last_txid"], self.restore(replica)))
+            self.write(self.first_path, 10)
+        self.once()
+        return points
+
+    def go_back(self, txid, *arguments):
+        remove_database(self.first_path)
+        result = self.seawal("restore", "-o", self.first_path, "-txid", str(txid), *arguments, self.replica.url,
+            environment=self.replica.environment)
+        self.assertEqual(result.code, DONE, str(result))
+
+    @both_stores
+    def test_back_and_on(self, replica):
+        points = self.make_history(replica)
+        newest = self.restore(replica)
+        before = replica.keys()
+        self.go_back(points[1][0])
+        self.once()
+        new = set(replica.keys()) - set(before)
+        self.assertEqual(new, {"timelines/00000002.json"}, "more than the claim was uploaded")
+        self.write(self.first_path, 1)
+        self.once()
+        new = {key: size for key, size in replica.keys().items() if key not in before}
+        self.assertEqual(len(new), 2, new)
+        self.assertLess(sum(new.values()), os.path.getsize(self.first_path) / 4, "pages that are stored were uploaded again")
+        first, second = self.history(replica)["timelines"]
+        self.assertEqual((second["parent_timeline"], second["parent_txid"]), ("00000001", points[1][0]))
+        self.assertEqual([line["gaps"] for line in (first, second)], [[], []])
+        self.check_same(self.first_path, self.restore(replica))
+        self.assertEqual(differing_pages(newest, self.restore(replica, "-timeline", "1")), [])
+        for txid, copy in points:
+            choice = ["-timeline", "1"] if txid > points[1][0] else []
+            self.assertEqual(differing_pages(copy, self.restore(replica, "-txid", str(txid), *choice)), [])
+        self.once()
+        self.assertEqual(len(self.history(replica)["timelines"]), 2, "another timeline was claimed for nothing")
+
+    def test_again_and_again(self):
+        """A tree: back to a point of the first timeline, then of the second, then of the first by its name."""
+        points = self.make_history(self.folder())
+        self.go_back(points[2][0])
+        self.write(self.first_path, 2)
+        self.once()
+        branch = self.history(self.replica)["timelines"][1]["windows"][-1]["last_txid"]
+        on_branch = self.restore(self.replica)
+        self.write(self.first_path, 2)
+        self.once()
+        self.go_back(branch)
+        self.write(self.first_path, 1)
+        self.once()
+        third = self.restore(self.replica)
+        self.go_back(points[0][0])
+        self.once()
+        self.go_back(points[3][0], "-timeline", "1")
+        self.write(self.first_path, 1)
+        self.once()
+        lines = self.history(self.replica)["timelines"]
+        self.assertEqual([(line["parent_timeline"], line["parent_txid"]) for line in lines[1:]], [("00000001", points[2][0]),
+            ("00000002", branch), ("00000001", points[0][0]), ("00000001", points[3][0])])
+        text = self.seawal("history", self.replica.url).out
+        self.assertRegex(text, r"\n00000001 .*\n\|- 00000002 .*\n\|  `- 00000003 .*\n\|- 00000004 .*\n`- 00000005 \(newest\) ")
+        self.check_same(self.first_path, self.restore(self.replica))
+        self.assertEqual(differing_pages(third, self.restore(self.replica, "-timeline", "3")), [])
+        self.assertEqual(differing_pages(points[0][1], self.restore(self.replica, "-timeline", "4")), [])
+        self.assertEqual(differing_pages(on_branch, self.restore(self.replica, "-timeline", "3", "-txid", str(branch))), [])
+
+    def test_state_folder_lost_later(self):
+        """What was noted at the restore is over when the file has a history of its own."""
+        points = self.make_history(self.folder())
+        self.go_back(points[1][0])
+        self.write(self.first_path, 2)
+        self.once()
+        newest = self.history(self.replica)["timelines"][-1]["windows"][-1]["last_txid"]
+        shutil.rmtree(self.path(".app.db-seawal"))
+        self.once()
+        third = self.history(self.replica)["timelines"][-1]
+        self.assertEqual((third["parent_timeline"], third["parent_txid"]), ("00000002", newest))
+
+
+class WithoutCondition:
+    """A fault: the request is carried out as if it had no If-None-Match."""
+
+    reset = False
+
+    def act(self, proxy, request):
+        lines = [line for line in request.head.split(b"\r\n") if not line.lower().startswith(b"if-none-match:")]
+        return proxy.forward(Request(b"\r\n".join(lines), request.body))
+
+
+class Stale:
+    """A fault: the first answer to each listing, for ever."""
+
+    reset = False
+
+    def __init__(self):
+        self.answers = {}
+
+    def act(self, proxy, request):
+        if request.query not in self.answers:
+            self.answers[request.query] = proxy.forward(request)
+        return self.answers[request.query]
+
+
+def is_conditional(request):
+    return "if-none-match" in request.headers
+
+
+def is_claim(request):
+    return request.method == "PUT" and "/timelines/" in request.path
+
+
+def is_listing(request):
+    return request.method == "GET" and "list-type=2" in request.query
+
+
+class Uncertain(TwoWriters):
+    """Stores that look at no condition, and answers that are lost, or late."""
+
+    def setUp(self):
+        super().setUp()
+        replica = self.bucket()
+        self.proxy = FaultProxy("127.0.0.1", replica.server.port)
+        self.addCleanup(self.proxy.__exit__)
+        replica.url = replica.url.replace(replica.server.endpoint, f"http://127.0.0.1:{self.proxy.port}")
+        self.through = replica
+
+    def take_over(self):
+        self.first_writer(self.through)
+        before = self.bodies()
+        self.second_writer()
+        self.write(self.second_path, 3)
+        self.write_until_it_ends(self.first, self.first_path)
+        self.check_lost(self.first, self.second.process.pid, "00000002")
+        self.assertEqual(self.second.stop(), DONE, self.second.log())
+        self.check_kept(before)
+        self.check_same(self.second_path, self.restore(self.replica))
+        self.assertGreaterEqual(self.state(self.restore(self.replica, "-timeline", "1")), 12)
+
+    def check_warned(self):
+        for daemon in (self.first, self.second):
+            warned = [line for line in daemon.events() if "no conditional writes" in line.get("event", "")]
+            self.assertEqual([line["level"] for line in warned], ["warn"], daemon.log())
+
+    def test_conditions_not_looked_at(self):
+        self.proxy.fault(is_conditional, WithoutCondition(), times=None)
+        self.take_over()
+        self.check_warned()
+
+    def test_conditions_refused(self):
+        self.proxy.fault(is_conditional, Status(501, "NotImplemented"), times=None)
+        self.take_over()
+        self.check_warned()
+
+    def test_answer_of_a_claim_is_lost(self):
+        """Carried out, but nobody said so: the claim is known for our own, and not repeated under another number."""
+        self.first_writer(self.through)
+        self.assertEqual(self.first.stop(), DONE)
+        self.proxy.fault(is_claim, LoseAnswer(), times=2)
+        self.second_writer()
+        self.write(self.second_path, 3)
+        self.assertEqual(self.second.stop(), DONE, self.second.log())
+        self.assertGreater(len([request for request in self.proxy.requests if is_claim(request)]), 1)
+        self.assertEqual([line["timeline"] for line in self.history(self.replica)["timelines"]], ["00000001", "00000002"])
+        self.check_same(self.second_path, self.restore(self.replica))
+
+    def test_listing_is_stale(self):
+        """A third writer does not see the second one's claim in any listing: it gets a number of its own all the same."""
+        self.first_writer(self.through)
+        self.assertEqual(self.first.stop(), DONE)
+        self.proxy.fault(is_listing, Stale(), times=None)
+        self.seawal("replicate", "-once", self.first_path, self.replica.url, environment=self.replica.environment)
+        shutil.copytree(self.path("first"), self.path("third"), ignore=shutil.ignore_patterns(".*"))
+        result = self.seawal("restore", "-o", self.path("second.db"), self.replica.url, environment=self.replica.environment)
+        self.assertEqual(result.code, DONE, str(result))
+        for path in (self.path("second.db"), self.path("third/app.db")):
+            self.write(path, 2)
+            result = self.seawal("replicate", "-once", path, self.replica.url, environment=self.replica.environment)
+            self.assertEqual(result.code, DONE, str(result))
+        self.proxy.clear()
+        lines = self.history(self.replica)["timelines"]
+        self.assertEqual([line["timeline"] for line in lines], ["00000001", "00000002", "00000003"])
+        for timeline, path in (("1", self.first_path), ("2", self.path("second.db")), ("3", self.path("third/app.db"))):
+            self.check_timeline(path, timeline)
