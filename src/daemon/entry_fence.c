@@ -16,6 +16,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "base/buf.h"
@@ -29,6 +30,7 @@
 enum {
     ENTRY_FENCE_INTERVAL_MS = 60 * 1000,
     ENTRY_FENCE_STORED_COUNT_MAX = 50,
+    CLAIM_NOTE_SIZE_MAX = 64 * REPLICA_WRITER_SIZE, /* the oldest claims are left out */
 };
 
 void entry_fence_noted(struct entry *entry, const struct replica_timeline *successor)
@@ -107,22 +109,45 @@ rc entry_taken_over(struct entry *entry, const struct replica_timeline *by, stru
 /* ---- our own claims */
 
 /*
- * A claim is written down before it is made, and forgotten when the replica has nothing newer than
- * the local position: a newer timeline that nobody used is ours when it says so, else somebody
- * else's who is about to use it.
+ * A claim is written down before it is made, a line each, and forgotten when the replica has
+ * nothing newer than the local position: a newer timeline that nobody used is ours when it is one
+ * of them, else somebody else's who is about to use it. An earlier one is kept: whoever ends
+ * between noting the next and making it still finds the earlier as the newest.
  */
 static char *claim_path(const struct entry *entry)
 {
     return path_join(entry->state_dir, "claim");
 }
 
+static size_t line_size(struct bytes text)
+{
+    const uint8_t *end = text.size > 0 ? memchr(text.data, '\n', text.size) : NULL;
+
+    return end != NULL ? (size_t)(end - text.data) : text.size;
+}
+
+/* A text that is too long is not ours. */
+static rc claim_read(struct buf *out, const char *path, struct error *err)
+{
+    rc code = fs_read_file(out, path, err);
+
+    return code == RC_NOT_FOUND ? RC_OK : code;
+}
+
 rc entry_claim_note(struct entry *entry, const char *writer, struct error *err)
 {
     auto_free char *path = claim_path(entry);
+    auto_buf struct buf text = BUF_INIT(CLAIM_NOTE_SIZE_MAX);
     auto_pending_file struct pending_file file = PENDING_FILE_INIT;
 
+    TRY(claim_read(&text, path, err));
+    while (text.size + REPLICA_WRITER_SIZE > CLAIM_NOTE_SIZE_MAX) {
+        size_t size = line_size(buf_bytes(&text)) + 1;
+        buf_drop_front(&text, size < text.size ? size : text.size);
+    }
+    buf_put_format(&text, "%s\n", writer);
     TRY(pending_file_open(&file, path, 0600, err));
-    TRY(pending_file_write(&file, bytes_of_text(writer), err));
+    TRY(pending_file_write(&file, buf_bytes(&text), err));
     return pending_file_commit(&file, PENDING_FILE_REPLACE, err);
 }
 
@@ -139,14 +164,16 @@ rc entry_claimed_before(
     struct entry *entry, const struct replica_timeline *by, bool *ret, struct error *err)
 {
     auto_free char *path = claim_path(entry);
-    auto_buf struct buf text = BUF_INIT(REPLICA_WRITER_SIZE);
+    auto_buf struct buf text = BUF_INIT(CLAIM_NOTE_SIZE_MAX);
 
     *ret = false;
-    rc code = fs_read_file(&text, path, err);
-    if (code == RC_NOT_FOUND)
-        return RC_OK;
-    if (code != RC_OK)
-        return code;
-    *ret = bytes_equal(buf_bytes(&text), bytes_of_text(by->writer));
+    TRY(claim_read(&text, path, err));
+    struct bytes rest = buf_bytes(&text);
+    while (rest.size > 0 && !*ret) {
+        size_t size = line_size(rest);
+        *ret = bytes_equal(bytes_part(rest, 0, size), bytes_of_text(by->writer));
+        size_t next = size < rest.size ? size + 1 : size;
+        rest = bytes_part(rest, next, rest.size - next);
+    }
     return RC_OK;
 }

@@ -172,6 +172,7 @@ static void prepare_claimed(struct rig *rig)
     auto_pending_file struct pending_file file = PENDING_FILE_INIT;
     CHECK_OK(pending_file_open(&file, note, 0600, &err));
     CHECK_OK(pending_file_write(&file, bytes_of_text(claim.writer), &err));
+    CHECK_OK(pending_file_write(&file, bytes_of_text("\n"), &err));
     CHECK_OK(pending_file_commit(&file, PENDING_FILE_NEW, &err));
     CHECK_OK(replica_claim_timeline(replica, &claim, &timeline, &err));
     replica_free(replica);
