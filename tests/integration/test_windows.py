@@ -87,7 +87,8 @@ class Requests(Scraped):
     """What windows cost: a PUT each, nothing is listed or fetched, and in the end nothing at all is asked."""
 
     RULES = {"retention": "[{every: transaction, keep: 24h}, {every: 2s, keep: 48h}, {every: 4s, keep: 96h}]"}
-    FENCE_S = 10  # how often a writer looks for others, at most
+    FENCE_S, FENCE_COUNT = 60, 50  # how often a writer looks for others: by time, and by what it stores
+    QUIET_S = 15
 
     def counts(self, daemon, path):
         scrape = self.scrape(daemon)
@@ -113,7 +114,8 @@ class Requests(Scraped):
         self.assertLessEqual(spent["list"], 3 * lost, spent)
         self.assertEqual(spent["remove"], 0, spent)
         if lost == 0:
-            self.assertLessEqual(spent["get"], elapsed / self.FENCE_S + 2, spent)
+            stored = spent["seawal_segments_stored_total"]
+            self.assertLessEqual(spent["get"], elapsed / self.FENCE_S + stored / self.FENCE_COUNT + 2, spent)
         self.assertLessEqual(spent["seawal_merged_segments_total"], elapsed * (1 / 2 + 1 / 4) + 3 + lost, spent)
         # A request that is under way is counted when it began, what it stored when it is done.
         self.assertLessEqual(abs(spent["put"] - spent["seawal_segments_stored_total"]
@@ -127,7 +129,7 @@ class Requests(Scraped):
             now = self.counts(daemon, path)
             if now != quiet["counts"]:
                 quiet.update(since=time.monotonic(), counts=now)
-            return time.monotonic() - quiet["since"] > self.FENCE_S + 5
+            return time.monotonic() - quiet["since"] > self.QUIET_S
 
         wait_for(is_quiet, what="no request any more", pause=0.5)
         log, merged = named(replica, "0"), named(replica, "2")
