@@ -164,6 +164,21 @@ static bool entry_is_equal(
 }
 
 /*
+ * The spool may hold what comes behind the last common point, so that the position is there: then
+ * it is not stored, or a stale listing hid it, and the newest of the replica is gone by.
+ */
+static rc entry_check_common(struct entry *entry, const struct capture *capture, struct error *err)
+{
+    const struct capture_position *now = capture_position(capture);
+
+    if (now->txid == entry->common.txid && now->digest == entry->common.digest)
+        return RC_OK;
+    entry->common = (struct replica_position){ 0 };
+    FAIL(err, RC_BUSY, "to be opened again: transaction %llu is not known to be stored",
+        (unsigned long long)now->txid);
+}
+
+/*
  * The database beside a history that has not seen it for a while. More than half of the pages
  * equal: it descends from there.
  */
@@ -176,6 +191,7 @@ static rc entry_join(struct entry *entry, struct capture *capture, struct error 
     if (entry->by_replica && entry->common.txid != 0 && !entry_is_equal(capture, &difference)) {
         /* We are not what is newest there; up to this point, which is there, we were. */
         TRY(entry_adopt(entry, capture, &entry->common, err));
+        TRY(entry_check_common(entry, capture, err));
         TRY(capture_compare(capture, &difference, err));
         is_stored = true;
     }

@@ -126,10 +126,9 @@ MUTATIONS = {
         "src/capture/spool_merge.c",
         [("if (kept_pages_has(&merge->kept, pgno))", "if (false)")],
     ),
-    "stale-believed": (
-        "a timeline departs from a transaction that the replica does not show",
-        "src/daemon/entry_attach.c",
-        [("if (sight.info.position.txid != captured->txid || sight.info.position.digest != captured->digest)",
-          "if (false)")],
+    "common-believed": (
+        "a timeline departs from what the spool holds behind the last point that is known to be stored",
+        "src/daemon/entry_open.c",
+        [("if (now->txid == entry->common.txid && now->digest == entry->common.digest)", "if (true)")],
     ),
 }

@@ -148,7 +148,8 @@ static void oracle_append(uint32_t page_size, uint32_t page_count)
     if (!oracle.is_recovering && found < oracle.count && !oracle.states[found].is_lost)
         sim_broken("the application's database went back to an earlier state");
     assert(oracle.count < STATE_COUNT_MAX);
-    for (size_t i = found + 1; oracle.is_recovering && i < oracle.count; i++)
+    bool is_before_all = found == oracle.count && !sim->settings.full_sync;
+    for (size_t i = is_before_all ? 0 : found + 1; oracle.is_recovering && i < oracle.count; i++)
         oracle.states[i].is_lost = true;
     state.is_lost = oracle.is_recovering && found < oracle.count;
     sim_say("state %zu: digest %016llx, %u pages%s", oracle.count, (unsigned long long)state.digest,
